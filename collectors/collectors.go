@@ -36,12 +36,12 @@ import (
 // block and every schema one message of 64 KB (see package block); a larger
 // source is collected as several batches.
 const (
-	MaxSeries    = 2048    // values in a batch
-	MaxText      = 255     // bytes of a text value, a label value, an event's text
-	MaxBatchText = 8 << 10 // bytes of all text values of a batch together
-	MaxLabels    = 16      // labels of a series
-	MaxName      = 128     // bytes of a source, metric, unit or label name
-	MaxEvents    = 64      // events in a batch
+	MaxSeries    = 2048     // values in a batch
+	MaxText      = 255      // bytes of a text value, a label value, an event's text
+	MaxBatchText = 8 << 10  // bytes of all text values of a batch together
+	MaxLabels    = 16       // labels of a series
+	MaxName      = 128      // bytes of a source, metric, unit or label name
+	MaxEvents    = 64       // events in a batch
 	MaxSchema    = 56 << 10 // bytes of a schema as it is kept and sent
 )
 
