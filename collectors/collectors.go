@@ -30,6 +30,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of what one batch may carry. They are what makes every batch fit one
@@ -298,10 +299,12 @@ func (b *Batch) Readings() int {
 // not a fault of the buffer.
 func (b *Batch) Validate() error {
 	switch {
-	case b.Source == "" || len(b.Source) > MaxName:
+	case b.Source == "" || len(b.Source) > MaxName || !utf8.ValidString(b.Source):
 		return fmt.Errorf("source name of %d bytes (1 to %d)", len(b.Source), MaxName)
 	case b.Outcome.Result > Skipped:
 		return fmt.Errorf("unknown result %d", b.Outcome.Result)
+	case len(b.Outcome.Why) > MaxText || !utf8.ValidString(b.Outcome.Why):
+		return fmt.Errorf("reason of %d bytes (at most %d, UTF-8)", len(b.Outcome.Why), MaxText)
 	case len(b.Events) > MaxEvents:
 		return fmt.Errorf("%d events (at most %d)", len(b.Events), MaxEvents)
 	case b.Schema == nil && len(b.Values) > 0:
@@ -311,7 +314,7 @@ func (b *Batch) Validate() error {
 	case b.Schema != nil && len(b.Values) > 0 && len(b.Values) != len(b.Schema.Series):
 		return fmt.Errorf("%d values for %d series", len(b.Values), len(b.Schema.Series))
 	}
-	text := 0
+	text := len(b.Outcome.Why)
 	for i := range b.Values {
 		if n := len(b.Values[i].text); n > 0 {
 			if n > MaxText {
@@ -320,17 +323,21 @@ func (b *Batch) Validate() error {
 			text += n
 		}
 	}
-	if text > MaxBatchText {
-		return fmt.Errorf("%d bytes of text (at most %d)", text, MaxBatchText)
-	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		if e.Kind == "" || len(e.Kind) > MaxName || len(e.Text) > MaxText || e.Severity > Error {
+		text += len(e.Kind) + len(e.Text)
+		for _, l := range e.Labels {
+			text += len(l.Name) + len(l.Value)
+		}
+		if e.Kind == "" || len(e.Kind) > MaxName || len(e.Text) > MaxText || e.Severity > Error || !utf8.ValidString(e.Kind+e.Text) {
 			return fmt.Errorf("event %d: its kind, severity or text is out of bounds", i)
 		}
 		if err := validLabels(e.Labels); err != nil {
 			return fmt.Errorf("event %d: %w", i, err)
 		}
+	}
+	if text > MaxBatchText {
+		return fmt.Errorf("%d bytes of text (at most %d)", text, MaxBatchText)
 	}
 	return nil
 }
@@ -338,7 +345,7 @@ func (b *Batch) Validate() error {
 // Validate tells whether the schema keeps to the bounds of this package. It costs
 // a pass over all series, so the buffer asks once for each new schema.
 func (s *Schema) Validate() error {
-	if s.Source == "" || len(s.Source) > MaxName {
+	if s.Source == "" || len(s.Source) > MaxName || !utf8.ValidString(s.Source) {
 		return fmt.Errorf("source name of %d bytes (1 to %d)", len(s.Source), MaxName)
 	}
 	if len(s.Series) > MaxSeries {
@@ -346,7 +353,7 @@ func (s *Schema) Validate() error {
 	}
 	for i := range s.Series {
 		e := &s.Series[i]
-		if e.Metric == "" || len(e.Metric) > MaxName || len(e.Unit) > MaxName {
+		if e.Metric == "" || len(e.Metric) > MaxName || len(e.Unit) > MaxName || !utf8.ValidString(e.Metric) || !utf8.ValidString(e.Unit) {
 			return fmt.Errorf("series %d: metric or unit name is empty or longer than %d bytes", i, MaxName)
 		}
 		if e.Kind < Counter || e.Kind > Text {
@@ -364,7 +371,7 @@ func validLabels(ls []Label) error {
 		return fmt.Errorf("%d labels (at most %d)", len(ls), MaxLabels)
 	}
 	for _, l := range ls {
-		if l.Name == "" || len(l.Name) > MaxName || len(l.Value) > MaxText {
+		if l.Name == "" || len(l.Name) > MaxName || len(l.Value) > MaxText || !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value) {
 			return fmt.Errorf("label %q: name or value is out of bounds", Clip(l.Name, 32))
 		}
 	}

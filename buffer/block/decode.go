@@ -1,0 +1,195 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/siteprobe/siteprobe/buffer/block/blockpb"
+	"github.com/siteprobe/siteprobe/collectors"
+)
+
+// Decode unpacks a block's batches, section by section as its cover names them.
+// schema gives the schema of a name, nil where it is not known: then the
+// section's batches come without values, and want says how many sections that
+// were. keep, if not nil, chooses which cover entries are wanted; the others come
+// as sections without batches. Errors wrap [ErrDamaged].
+func (c *Codec) Decode(b *Block, schema func(ID) *collectors.Schema, keep func(*Cover) bool) (sections []Section, want int, err error) {
+	raw, err := c.unpack(b.Bytes[b.HeadSize:len(b.Bytes)-4], maxBody)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: its body does not unpack: %w", ErrDamaged, err)
+	}
+	body := &blockpb.Body{}
+	if err := proto.Unmarshal(raw, body); err != nil {
+		return nil, 0, fmt.Errorf("%w: its body cannot be read", ErrDamaged)
+	}
+	if len(body.Section) != len(b.Cover) {
+		return nil, 0, fmt.Errorf("%w: %d sections for %d cover entries", ErrDamaged, len(body.Section), len(b.Cover))
+	}
+	sections = make([]Section, len(b.Cover))
+	for i := range b.Cover {
+		cv := &b.Cover[i]
+		sections[i] = Section{First: cv.First, Schema: cv.Schema}
+		if keep != nil && !keep(cv) {
+			continue
+		}
+		var s *collectors.Schema
+		if cv.Schema != (ID{}) {
+			if s = schema(cv.Schema); s == nil {
+				want++
+			} else if s.Source != cv.Source {
+				return nil, 0, fmt.Errorf("%w: section %d has the schema of another source", ErrDamaged, i)
+			}
+		}
+		if sections[i].Batches, err = decodeSection(body.Section[i], cv, b.T0, s); err != nil {
+			return nil, 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
+		}
+	}
+	return sections, want, nil
+}
+
+func decodeSection(p *blockpb.Section, cv *Cover, t0 collectors.Stamp, schema *collectors.Schema) ([]collectors.Batch, error) {
+	if len(p.Stamp) != int(cv.Count) || len(p.Note) > int(cv.Count) {
+		return nil, fmt.Errorf("%d stamps, %d notes for %d batches", len(p.Stamp), len(p.Note), cv.Count)
+	}
+	bs := make([]collectors.Batch, cv.Count)
+	empty := make([]bool, cv.Count)
+	for i := range bs {
+		if p.Stamp[i] > 1<<45 {
+			return nil, errors.New("a stamp is out of range")
+		}
+		t0 += collectors.Stamp(p.Stamp[i])
+		bs[i] = collectors.Batch{Source: cv.Source, At: t0}
+	}
+	for _, n := range p.Note {
+		if n.Batch >= cv.Count || n.Result > uint32(collectors.Skipped) || len(n.Why) > collectors.MaxText {
+			return nil, errors.New("a note is out of bounds")
+		}
+		bs[n.Batch].Outcome = collectors.Outcome{Result: collectors.Result(n.Result), Why: n.Why}
+		empty[n.Batch] = n.Empty
+	}
+	for _, e := range p.Event {
+		if e.Batch >= cv.Count || len(bs[e.Batch].Events) >= collectors.MaxEvents || e.Severity > uint32(collectors.Error) {
+			return nil, errors.New("an event is out of bounds")
+		}
+		bs[e.Batch].Events = append(bs[e.Batch].Events, eventFrom(e))
+	}
+	if schema != nil {
+		if err := decodeValues(p.Run, bs, empty, schema); err != nil {
+			return nil, err
+		}
+	}
+	for i := range bs {
+		if err := bs[i].Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return bs, nil
+}
+
+func decodeValues(runs []*blockpb.Run, bs []collectors.Batch, empty []bool, schema *collectors.Schema) error {
+	var rows [][]collectors.Value
+	full := 0
+	for i := range bs {
+		if !empty[i] {
+			full++
+		}
+	}
+	if full*len(schema.Series) > maxCells {
+		return fmt.Errorf("%d batches of %d series", full, len(schema.Series))
+	}
+	for i := range bs {
+		if !empty[i] {
+			bs[i].Schema, bs[i].Values = schema, make([]collectors.Value, len(schema.Series))
+			rows = append(rows, bs[i].Values)
+		}
+	}
+	from := 0
+	for _, r := range runs {
+		if from >= len(schema.Series) {
+			return errors.New("more runs than the schema has")
+		}
+		to := runEnd(schema, from)
+		if err := decodeRun(r, schema.Series[from].Kind, rows, from, to); err != nil {
+			return fmt.Errorf("%s: %w", schema.Series[from].Metric, err)
+		}
+		from = to
+	}
+	if from != len(schema.Series) && full > 0 {
+		return errors.New("fewer runs than the schema has")
+	}
+	return nil
+}
+
+func decodeRun(p *blockpb.Run, kind collectors.Kind, rows [][]collectors.Value, from, to int) error {
+	series, cells := to-from, (to-from)*len(rows)
+	if cells == 0 {
+		return nil
+	}
+	if p.Missing != nil && len(p.Missing) != (cells+7)/8 {
+		return errors.New("bitmap of the wrong length")
+	}
+	// each calls set for every cell that is not missing.
+	each := func(set func(cell int) collectors.Value) {
+		i := 0
+		for s := from; s < to; s++ {
+			for _, row := range rows {
+				v := set(i)
+				if p.Missing == nil || p.Missing[i/8]&(1<<(i%8)) == 0 {
+					row[s] = v
+				}
+				i++
+			}
+		}
+	}
+	switch {
+	case kind == collectors.Text:
+		if len(p.Text) != cells {
+			return fmt.Errorf("%d texts for %d cells", len(p.Text), cells)
+		}
+		for _, t := range p.Text {
+			if len(t) > collectors.MaxText {
+				return errors.New("a text is too long")
+			}
+		}
+		each(func(i int) collectors.Value { return collectors.TextValue(p.Text[i]) })
+		return nil
+	case kind == collectors.Gauge && len(p.Bits) > 0:
+		if len(p.Bits) != cells {
+			return fmt.Errorf("%d floats for %d cells", len(p.Bits), cells)
+		}
+		each(func(i int) collectors.Value { return collectors.GaugeValue(math.Float64frombits(p.Bits[i])) })
+		return nil
+	case len(p.First) != series || len(p.Delta) != series*(len(rows)-1):
+		return fmt.Errorf("%d first values and %d others for %d series of %d batches", len(p.First), len(p.Delta), series, len(rows))
+	case p.Scale >= uint32(len(pow10)):
+		return fmt.Errorf("scale %d", p.Scale)
+	}
+	var prev uint64
+	f, d := 0, 0
+	each(func(i int) collectors.Value {
+		if i%len(rows) == 0 {
+			prev, f = p.First[f], f+1
+		} else {
+			prev, d = prev+uint64(p.Delta[d]), d+1
+		}
+		switch kind {
+		case collectors.Gauge:
+			return collectors.GaugeValue(float64(unzigzag(prev)) / pow10[p.Scale])
+		case collectors.State:
+			return collectors.StateValue(unzigzag(prev))
+		}
+		return collectors.CounterValue(prev)
+	})
+	return nil
+}
+
+func eventFrom(p *blockpb.Event) collectors.Event {
+	e := collectors.Event{Kind: p.Kind, Severity: collectors.Severity(p.Severity), Text: p.Text}
+	for _, l := range p.Label {
+		e.Labels = append(e.Labels, collectors.Label{Name: l.Name, Value: l.Value})
+	}
+	return e
+}

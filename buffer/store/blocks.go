@@ -1,0 +1,285 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/collectors"
+)
+
+// Probe returns the number of a probe's name, which it is given at its first use.
+func (t *Tx) Probe(name string) (id int64, err error) {
+	if id, err = t.FindProbe(name); err != nil || id != 0 {
+		return id, err
+	}
+	res, err := t.exec("INSERT INTO probe(name) VALUES(?)", name)
+	if err != nil {
+		return 0, fmt.Errorf("adding probe %s: %w", name, err)
+	}
+	return res.LastInsertId()
+}
+
+// FindProbe returns the number of a probe's name, 0 where it has none.
+func (t *Tx) FindProbe(name string) (id int64, err error) {
+	err = t.queryRow("SELECT id FROM probe WHERE name=?", name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return id, err
+}
+
+// Probes returns every probe's name by number.
+func (t *Tx) Probes() (map[int64]string, error) {
+	out := map[int64]string{}
+	return out, t.each("SELECT id, name FROM probe", nil, func(scan func(...any) error) error {
+		var id int64
+		var name string
+		err := scan(&id, &name)
+		out[id] = name
+		return err
+	})
+}
+
+// each runs a query and calls f for each of its rows.
+func (t *Tx) each(q string, args []any, f func(scan func(...any) error) error) error {
+	rows, err := t.query(q, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Meta returns a setting of the database, empty where there is none.
+func (t *Tx) Meta(key string) (v string, err error) {
+	err = t.queryRow("SELECT value FROM meta WHERE key=?", key).Scan(&v)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return v, err
+}
+
+// SetMeta keeps a setting of the database.
+func (t *Tx) SetMeta(key, value string) error {
+	_, err := t.exec("INSERT INTO meta(key, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET value=excluded.value", key, value)
+	return err
+}
+
+// PutSchema keeps a schema's bytes under their name.
+func (t *Tx) PutSchema(id block.ID, bytes []byte) error {
+	_, err := t.exec("INSERT INTO schema(hash, bytes) VALUES(?, ?) ON CONFLICT DO NOTHING", id[:], bytes)
+	return err
+}
+
+// SchemaBytes returns a schema's bytes, nil where it is not here.
+func (t *Tx) SchemaBytes(id block.ID) (b []byte, err error) {
+	err = t.queryRow("SELECT bytes FROM schema WHERE hash=?", id[:]).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// HasSchema tells whether a schema is here.
+func (t *Tx) HasSchema(id block.ID) (ok bool, err error) {
+	if t.s.schemas.get(id) != nil {
+		return true, nil
+	}
+	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM schema WHERE hash=?)", id[:]).Scan(&ok)
+	return ok, err
+}
+
+// Schema returns a decoded schema, nil where it is not here or cannot be read.
+func (t *Tx) Schema(id block.ID) *collectors.Schema {
+	if s := t.s.schemas.get(id); s != nil {
+		return s
+	}
+	b, err := t.SchemaBytes(id)
+	if err != nil || b == nil {
+		return nil
+	}
+	_, s, err := t.s.codec.DecodeSchema(b)
+	if err != nil {
+		return nil
+	}
+	t.s.schemas.put(id, s)
+	return s
+}
+
+// schemaCache keeps the schemas that were decoded last: all blocks of an hour
+// share a few.
+type schemaCache struct {
+	mu sync.Mutex
+	m  map[block.ID]*collectors.Schema
+	n  int // series in it
+}
+
+const maxCachedSeries = 50_000
+
+func (c *schemaCache) get(id block.ID) *collectors.Schema {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m[id]
+}
+
+func (c *schemaCache) put(id block.ID, s *collectors.Schema) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || c.n > maxCachedSeries {
+		c.m, c.n = map[block.ID]*collectors.Schema{}, 0
+	}
+	c.m[id] = s
+	c.n += len(s.Series)
+}
+
+// PutBlock keeps a block; pending says that it waits for an acknowledgement.
+func (t *Tx) PutBlock(probe int64, b *block.Block, pending bool) error {
+	res, err := t.exec("INSERT INTO block(probe, id, class, epoch, tier, t0, t1, readings, head, body) VALUES(?,?,?,?,?,?,?,?,?,?)",
+		probe, b.ID[:], b.Class, int64(b.Epoch), b.Tier, b.Wall(b.T0), b.Wall(b.T1), b.Readings, b.Bytes[:b.HeadSize], b.Bytes[b.HeadSize:])
+	if err != nil {
+		return fmt.Errorf("keeping a block: %w", err)
+	}
+	if !pending {
+		return nil
+	}
+	seq, err := res.LastInsertId()
+	if err != nil {
+		return err
+	}
+	return t.addPending(seq, b.Class, b.ID, len(b.Bytes), b.Readings)
+}
+
+func (t *Tx) addPending(seq int64, class block.Class, id block.ID, size, readings int) error {
+	_, err := t.exec("INSERT INTO pending(seq, class, id, size, readings) VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING", seq, class, id[:], size, readings)
+	if err != nil {
+		return fmt.Errorf("marking a block pending: %w", err)
+	}
+	return nil
+}
+
+// Deliver marks the block of that name as delivered; it returns how many readings
+// that were, and whether one was pending under it.
+func (t *Tx) Deliver(id block.ID) (readings int, ok bool, err error) {
+	err = t.queryRow("DELETE FROM pending WHERE id=? RETURNING readings", id[:]).Scan(&readings)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return readings, err == nil, err
+}
+
+// Row is a block in the table, without its body.
+type Row struct {
+	Seq     int64
+	ID      block.ID
+	Pending bool
+	Size    int
+	T0, T1  int64 // wall time, Unix ms
+	block.Head
+}
+
+// Rows calls f for the head of every block that the condition chooses: SQL over
+// the columns of block b and pending p.
+func (t *Tx) Rows(f func(*Row) error, cond string, args ...any) error {
+	q := "SELECT b.seq, b.id, p.seq IS NOT NULL, length(b.head)+length(b.body), b.t0, b.t1, b.head FROM block b LEFT JOIN pending p ON p.seq=b.seq " + cond
+	return t.each(q, args, func(scan func(...any) error) error {
+		var r Row
+		var id, head []byte
+		if err := scan(&r.Seq, &id, &r.Pending, &r.Size, &r.T0, &r.T1, &head); err != nil {
+			return err
+		}
+		h, _, err := block.ParseHead(head)
+		if err != nil {
+			return fmt.Errorf("block %d: %w: %w", r.Seq, ErrDamaged, err)
+		}
+		r.ID, _ = block.IDFrom(id)
+		r.Head = *h
+		return f(&r)
+	})
+}
+
+// SetPending makes a delivered block pending again.
+func (t *Tx) SetPending(r *Row) error {
+	return t.addPending(r.Seq, r.Class, r.ID, r.Size, r.Readings)
+}
+
+// Drop deletes a block.
+func (t *Tx) Drop(seq int64) error {
+	if _, err := t.exec("DELETE FROM pending WHERE seq=?", seq); err != nil {
+		return err
+	}
+	_, err := t.exec("DELETE FROM block WHERE seq=?", seq)
+	return err
+}
+
+// HasBlock tells whether the block of that name is here.
+func (t *Tx) HasBlock(id block.ID, t1 int64, probe int64) (ok bool, err error) {
+	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=? AND t1=? AND id=?)", probe, t1, id[:]).Scan(&ok)
+	return ok, err
+}
+
+// Pending is a block that waits to be sent.
+type Pending struct {
+	Seq      int64
+	Class    block.Class
+	ID       block.ID
+	T0       int64 // wall time, Unix ms
+	Readings int
+	Bytes    []byte
+}
+
+// PendingAfter returns pending blocks with after < seq <= until in rising order,
+// at least one if there is any, up to about maxBytes together.
+func (t *Tx) PendingAfter(after, until int64, maxBytes int) ([]Pending, error) {
+	var out []Pending
+	size := 0
+	err := t.each("SELECT p.seq, p.class, p.id, b.t0, p.readings, b.head, b.body FROM pending p JOIN block b ON b.seq=p.seq WHERE p.seq>? AND p.seq<=? ORDER BY p.seq LIMIT 512",
+		[]any{after, until}, func(scan func(...any) error) error {
+			var p Pending
+			var id, head, body []byte
+			if err := scan(&p.Seq, &p.Class, &id, &p.T0, &p.Readings, &head, &body); err != nil {
+				return err
+			}
+			p.ID, _ = block.IDFrom(id)
+			p.Bytes = append(head, body...)
+			if size += len(p.Bytes); size > maxBytes && len(out) > 0 {
+				return errEnough
+			}
+			out = append(out, p)
+			return nil
+		})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return out, err
+}
+
+var errEnough = errors.New("enough")
+
+// Totals of what is pending.
+type Totals struct {
+	Blocks, Readings, Bytes int64
+	Oldest                  int64 // wall time of the oldest, Unix ms; 0: none
+}
+
+// PendingTotals counts what is pending.
+func (t *Tx) PendingTotals() (x Totals, err error) {
+	var oldest sql.NullInt64
+	err = t.queryRow("SELECT count(*), coalesce(sum(readings),0), coalesce(sum(size),0), (SELECT b.t0 FROM pending p JOIN block b ON b.seq=p.seq ORDER BY p.seq LIMIT 1) FROM pending").
+		Scan(&x.Blocks, &x.Readings, &x.Bytes, &oldest)
+	x.Oldest = oldest.Int64
+	return x, err
+}
+
+// LastSeq returns the highest block number, 0 for none.
+func (t *Tx) LastSeq() (n int64, err error) {
+	err = t.queryRow("SELECT coalesce(max(seq),0) FROM block").Scan(&n)
+	return n, err
+}

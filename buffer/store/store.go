@@ -1,0 +1,318 @@
+// Package store keeps blocks in SQLite: the tables that the box and the hub
+// share. On the box there is one probe in them, at the hub there are many.
+//
+// It knows how to open, refuse and set aside a database, how to put and find
+// blocks and schemas, and how to read readings back out of them. What a block's
+// state means is for its users: package buffer (the box) and package hub.
+//
+// # Durability
+//
+// WAL with synchronous=FULL: a transaction that was committed survives a power
+// cut (NORMAL, go-sqlite3's default with WAL, loses it). There is one connection
+// that writes; reading happens on others and sees whole transactions. No write
+// takes a context: cancelling one inside a transaction would roll it back and let
+// the statements after it commit one by one.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
+)
+
+// The marks by which a database of ours is known, and the version of its tables.
+const (
+	applicationID = 0x53505242 // "SPRB"
+	userVersion   = 1
+)
+
+const tables = `
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE probe(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE epoch(probe INTEGER, id INTEGER, prev INTEGER, boot BLOB, start INTEGER, last_commit INTEGER, clean INTEGER,
+	PRIMARY KEY(probe, id)) WITHOUT ROWID;
+CREATE TABLE schema(hash BLOB PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE block(seq INTEGER PRIMARY KEY AUTOINCREMENT, probe INTEGER, id BLOB, class INTEGER, epoch INTEGER, tier INTEGER,
+	t0 INTEGER, t1 INTEGER, readings INTEGER, head BLOB NOT NULL, body BLOB NOT NULL);
+CREATE INDEX block_time ON block(probe, t1, t0);
+CREATE TABLE pending(seq INTEGER PRIMARY KEY, class INTEGER, id BLOB, size INTEGER, readings INTEGER);
+CREATE INDEX pending_id ON pending(id);
+CREATE TABLE gap(probe INTEGER, epoch INTEGER, source TEXT, first INTEGER, count INTEGER, t0 INTEGER, t1 INTEGER, reason TEXT,
+	PRIMARY KEY(probe, epoch, source, first)) WITHOUT ROWID;
+CREATE TABLE have(probe INTEGER, epoch INTEGER, tier INTEGER, ranges BLOB, PRIMARY KEY(probe, epoch, tier)) WITHOUT ROWID;
+CREATE TABLE account(probe INTEGER, epoch INTEGER, source TEXT, next INTEGER, pending BLOB, at INTEGER,
+	PRIMARY KEY(probe, epoch, source)) WITHOUT ROWID;
+`
+
+// Why a database cannot be used; Open's errors wrap one of them where it is the
+// file's fault and not that of the disk or its rights.
+var (
+	ErrForeign = errors.New("not a siteprobe database")
+	ErrNewer   = errors.New("written by a newer version")
+	ErrDamaged = errors.New("damaged database")
+)
+
+// Store is an open database. Its methods are safe for use by several goroutines.
+type Store struct {
+	path  string
+	w, r  *sql.DB
+	codec *block.Codec
+
+	schemas schemaCache
+}
+
+// Options of Open.
+type Options struct {
+	MaxBytes int64 // what the database file may grow to; 0: no limit
+	ReadOnly bool  // for commands that look at a database that another process writes
+	NoSync   bool  // for tests whose crashes are not power cuts
+}
+
+// Open opens the database at path and makes it if there is none.
+func Open(path string, o Options) (*Store, error) {
+	codec, err := block.NewCodec()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, codec: codec}
+	if err := s.open(o); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("opening %s: %w", path, classify(err))
+	}
+	return s, nil
+}
+
+func (s *Store) open(o Options) error {
+	if err := looksLikeSQLite(s.path); err != nil {
+		return err
+	}
+	sync := "FULL"
+	if o.NoSync {
+		sync = "OFF"
+	}
+	dsn := func(extra string) string {
+		return "file:" + (&url.URL{Path: s.path}).EscapedPath() + "?_journal_mode=WAL&_synchronous=" + sync + "&_busy_timeout=10000&_cache_size=-2000" + extra
+	}
+	if o.ReadOnly {
+		if _, err := os.Stat(s.path); err != nil {
+			return err
+		}
+	} else {
+		var err error
+		if s.w, err = sql.Open("sqlite3", dsn("&_txlock=immediate")); err != nil {
+			return err
+		}
+		s.w.SetMaxOpenConns(1)
+		if err := s.prepare(o.MaxBytes); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.r, err = sql.Open("sqlite3", dsn("&_query_only=1")); err != nil {
+		return err
+	}
+	s.r.SetMaxOpenConns(4)
+	s.r.SetMaxIdleConns(2)
+	return s.View(func(tx *Tx) error {
+		var app, version int64
+		if err := tx.queryRow("PRAGMA application_id").Scan(&app); err != nil {
+			return err
+		}
+		if err := tx.queryRow("PRAGMA user_version").Scan(&version); err != nil {
+			return err
+		}
+		switch {
+		case app != applicationID:
+			return ErrForeign
+		case version > userVersion:
+			return fmt.Errorf("%w (tables of version %d, this one knows %d)", ErrNewer, version, userVersion)
+		}
+		return tx.queryRow("SELECT count(*) FROM probe").Scan(new(int64))
+	})
+}
+
+// looksLikeSQLite refuses a file that is something else before SQLite touches it.
+func looksLikeSQLite(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	magic := make([]byte, 16)
+	if n, _ := f.Read(magic); n > 0 && string(magic[:n]) != "SQLite format 3\x00" {
+		return ErrForeign
+	}
+	return nil
+}
+
+// prepare makes the tables in an empty database and bounds its size.
+func (s *Store) prepare(maxBytes int64) error {
+	tx, err := s.w.Begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after a commit it does nothing
+	var app, version, n int64
+	for q, to := range map[string]*int64{"PRAGMA application_id": &app, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_master": &n} {
+		if err := tx.QueryRow(q).Scan(to); err != nil {
+			return err
+		}
+	}
+	if n > 0 && app != applicationID {
+		return ErrForeign
+	}
+	if version > userVersion {
+		return fmt.Errorf("%w (tables of version %d, this one knows %d)", ErrNewer, version, userVersion)
+	}
+	if n == 0 {
+		if _, err := tx.Exec(fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d; %s", applicationID, userVersion, tables)); err != nil {
+			return err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if maxBytes > 0 {
+		// Deleting needs room too, so the file's limit stands above the budget that
+		// its user keeps to.
+		_, err = s.w.Exec(fmt.Sprintf("PRAGMA max_page_count=%d", maxBytes/pageSize))
+	}
+	return err
+}
+
+const pageSize = 4096
+
+// classify tells damage from the disk's own errors.
+func classify(err error) error {
+	var se sqlite3.Error
+	if errors.As(err, &se) && (se.Code == sqlite3.ErrCorrupt || se.Code == sqlite3.ErrNotADB) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// Damaged tells whether an error of any method says that the file is damaged.
+func Damaged(err error) bool { return errors.Is(classify(err), ErrDamaged) }
+
+// Full tells whether an error says that there is no room.
+func Full(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrFull
+}
+
+// SetAside renames the database and its companions, so that a fresh one can take
+// its place; it returns the new name, which says why and when.
+func SetAside(path, why string, now time.Time) (string, error) {
+	base := fmt.Sprintf("%s.%s-%s", path, why, now.UTC().Format("20060102T150405Z"))
+	to := base
+	for i := 1; ; i++ {
+		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		to = fmt.Sprintf("%s-%d", base, i)
+	}
+	// The log goes first: a log beside a fresh database would be replayed into it.
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := os.Rename(path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("setting aside %s: %w", path, err)
+		}
+	}
+	return to, SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes a folder's entries durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Why returns the word for SetAside that an error of Open calls for, or the empty
+// string where the file is not to blame.
+func Why(err error) string {
+	switch {
+	case errors.Is(err, ErrForeign):
+		return "foreign"
+	case errors.Is(err, ErrNewer):
+		return "newer"
+	case errors.Is(err, ErrDamaged):
+		return "damaged"
+	}
+	return ""
+}
+
+// Close closes the database.
+func (s *Store) Close() error {
+	var errs []error
+	if s.r != nil {
+		errs = append(errs, s.r.Close())
+	}
+	if s.w != nil {
+		errs = append(errs, s.w.Close())
+	}
+	s.codec.Close()
+	return errors.Join(errs...)
+}
+
+// Codec returns the codec of the store, for whoever works on its blocks.
+func (s *Store) Codec() *block.Codec { return s.codec }
+
+// Path returns the database file's name.
+func (s *Store) Path() string { return s.path }
+
+// Tx is one transaction.
+type Tx struct {
+	tx *sql.Tx
+	s  *Store
+}
+
+// Update runs f in a transaction that writes; an error of f rolls it back.
+func (s *Store) Update(f func(*Tx) error) error {
+	if s.w == nil {
+		return errors.New("the database is open for reading only")
+	}
+	return s.run(s.w, f)
+}
+
+// View runs f in a transaction that reads: it sees one state.
+func (s *Store) View(f func(*Tx) error) error { return s.run(s.r, f) }
+
+func (s *Store) run(db *sql.DB, f func(*Tx) error) error {
+	tx, err := db.BeginTx(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after a commit it does nothing
+	if err := f(&Tx{tx, s}); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func (t *Tx) exec(q string, args ...any) (sql.Result, error) { return t.tx.Exec(q, args...) }
+func (t *Tx) queryRow(q string, args ...any) *sql.Row        { return t.tx.QueryRow(q, args...) }
+func (t *Tx) query(q string, args ...any) (*sql.Rows, error) { return t.tx.Query(q, args...) }
+
+// Usage tells what the database holds: bytes in use and bytes of the file.
+func (t *Tx) Usage() (used, file int64, err error) {
+	var pages, free int64
+	if err = t.queryRow("PRAGMA page_count").Scan(&pages); err == nil {
+		err = t.queryRow("PRAGMA freelist_count").Scan(&free)
+	}
+	return (pages - free) * pageSize, pages * pageSize, err
+}
