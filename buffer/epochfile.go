@@ -188,7 +188,6 @@ func (e *epochFile) rewrite(b []byte) error {
 	return nil
 }
 
-
 func (e *epochFile) close() {
 	if e.f != nil {
 		e.f.Close() // every write was flushed before

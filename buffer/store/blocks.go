@@ -283,3 +283,53 @@ func (t *Tx) LastSeq() (n int64, err error) {
 	err = t.queryRow("SELECT coalesce(max(seq),0) FROM block").Scan(&n)
 	return n, err
 }
+
+// PendingBytes counts the octets of a class's pending blocks.
+func (t *Tx) PendingBytes(class block.Class) (n int64, err error) {
+	err = t.queryRow("SELECT coalesce(sum(size),0) FROM pending WHERE class=?", class).Scan(&n)
+	return n, err
+}
+
+// OldestPending returns the heads of the oldest pending blocks of a class.
+func (t *Tx) OldestPending(class block.Class, limit int) (out []Row, err error) {
+	err = t.Rows(func(r *Row) error { out = append(out, *r); return nil },
+		"WHERE b.seq IN (SELECT seq FROM pending WHERE class=? ORDER BY seq LIMIT ?) ORDER BY b.seq", class, limit)
+	return out, err
+}
+
+// EvictDelivered deletes delivered blocks, oldest first, until about need octets
+// are free; it returns how many that were.
+func (t *Tx) EvictDelivered(need int64) (freed int64, err error) {
+	var seqs []int64
+	err = t.each("SELECT b.seq, length(b.head)+length(b.body) FROM block b WHERE NOT EXISTS(SELECT 1 FROM pending p WHERE p.seq=b.seq) ORDER BY b.seq", nil,
+		func(scan func(...any) error) error {
+			var seq, size int64
+			if err := scan(&seq, &size); err != nil {
+				return err
+			}
+			seqs = append(seqs, seq)
+			if freed += size + 512; freed >= need {
+				return errEnough
+			}
+			return nil
+		})
+	if err != nil && !errors.Is(err, errEnough) {
+		return 0, err
+	}
+	for _, seq := range seqs {
+		if err := t.Drop(seq); err != nil {
+			return 0, err
+		}
+	}
+	return freed, nil
+}
+
+// DropDelivered deletes up to limit delivered blocks that ended before a time.
+func (t *Tx) DropDelivered(probe, before int64, limit int) error {
+	_, err := t.exec("DELETE FROM block WHERE seq IN (SELECT b.seq FROM block b WHERE b.probe=? AND b.t1<? AND NOT EXISTS(SELECT 1 FROM pending p WHERE p.seq=b.seq) ORDER BY b.t1 LIMIT ?)",
+		probe, before, limit)
+	if err != nil {
+		return fmt.Errorf("trimming the history: %w", err)
+	}
+	return nil
+}

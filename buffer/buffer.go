@@ -1,0 +1,558 @@
+// Package buffer keeps what the collectors give until the MSP has stored it, and
+// after that for as long as there is room.
+//
+// # The rules
+//
+// [Buffer.Add] gives each batch its name, (epoch, source, n): the epoch is random
+// and new for every opening of the database, n counts in memory and is never read
+// back, so no name is given twice, whatever a crash tore off. Batches gather in
+// blocks; a commit, every Config.Commit or when a block is full, writes them in
+// one durable transaction, then the epoch file beside the database, and only then
+// shows them to the sender ([Buffer.Committed], [Buffer.PendingAfter]): nothing
+// leaves the box before it is on its disk.
+//
+// A committed batch is in one block, or in a gap that says why it is not, or was
+// stored by the hub. [Buffer.Account] tells the hub which; [Buffer.Apply] acts on
+// its answer. This exchange heals lost acknowledgements, restored hubs, torn
+// files and quarantines; no other state about acknowledgements is kept.
+//
+// # Room
+//
+// The database stays within Config.Budget: delivered blocks go first (the oldest
+// first, and any older than Config.History), then the oldest pending readings,
+// each deletion with its gap in one transaction. Events have a tenth of the budget
+// to themselves.
+//
+// # When the disk fails
+//
+// A damaged, foreign or newer database is set aside under a name that says so and
+// a fresh one takes its place at once. When a commit fails the database is closed
+// and opened again, and what was not committed stays in memory (bounded) and is
+// tried again; [Stats].Trouble says so meanwhile.
+//
+// Compaction and downsampling are not built yet; the tables and rules already
+// allow for them.
+package buffer
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/store"
+	"github.com/siteprobe/siteprobe/collectors"
+)
+
+// EventSource is the source of the box's own events.
+const EventSource = "events"
+
+// Options of Open: what the site file does not say.
+type Options struct {
+	Probe string // "tenant/site"
+	Clock Clock
+	Log   *slog.Logger // nil: silent
+
+	// Sealed is called with every block before it is committed, Committed after.
+	// They are for tests and for the log; nil is fine.
+	Sealed, Committed func(*block.Block)
+	// NewEpoch gives an epoch its number; nil: 64 random bits. Tests inject it.
+	NewEpoch func() uint64
+	// NoSync leaves out the flushes; for tests whose crashes are not power cuts.
+	NoSync bool
+}
+
+// Buffer is an open buffer; Close ends it. Its methods are safe for use by
+// several goroutines.
+type Buffer struct {
+	cfg Config
+	opt Options
+	log *slog.Logger
+
+	// mu guards what Add changes. It is never held during I/O.
+	mu      sync.Mutex
+	room    *sync.Cond // signalled when filled has shrunk or the buffer closes
+	open    [2]*builder
+	filled  []*builder
+	next    map[string]uint64           // of the current epoch, by source: committed or not
+	last    map[string]collectors.Stamp // last stamp by source
+	named   map[string]namedSchema      // last schema by source
+	fresh   map[block.ID][]byte         // schemas that are not committed yet
+	limits  map[string]*eventLimit
+	closed  bool
+	trouble string
+	perCell float64 // octets a value, learned from the blocks before
+	epoch   store.Epoch
+	codec   *block.Codec
+
+	// io is held during a commit and whatever else writes.
+	io       sync.Mutex
+	st       atomic.Pointer[store.Store] // replaced under io only
+	probe    int64
+	hasRow   bool // the epoch's row is in the database
+	file     *epochFile
+	marks    map[uint64]epochMark // of every epoch that has a file
+	unsaved  []*block.Block       // sealed, but their commit failed
+	schemas  map[block.ID][]byte  // the schemas of unsaved
+	newHubs  map[string]map[uint64]map[string]uint64
+	noVictim bool // no delivered block is left to evict
+	lastTrim time.Time
+	told     []collectors.Event // what happened before there was an epoch to tell it in
+
+	head      atomic.Int64 // the last committed block's number
+	written   atomic.Int64 // readings committed since Open
+	dropped   atomic.Int64 // readings dropped since Open
+	commits   atomic.Int64
+	committed chan struct{} // one slot: something was committed
+	flush     chan chan error
+	full      chan struct{}
+	event     chan struct{}
+	stop      chan struct{}
+	done      chan struct{}
+}
+
+type namedSchema struct {
+	schema *collectors.Schema
+	id     block.ID
+}
+
+// Open opens the buffer. A database that cannot be used is set aside; the error
+// of Open is one of the disk, its rights, or the settings.
+func Open(cfg Config, opt Options) (*Buffer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("buffer: %w", err)
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.NewEpoch == nil {
+		opt.NewEpoch = randomEpoch
+	}
+	b := &Buffer{
+		cfg: cfg, opt: opt, log: opt.Log,
+		next: map[string]uint64{}, last: map[string]collectors.Stamp{}, named: map[string]namedSchema{},
+		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, limits: map[string]*eventLimit{},
+		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4,
+		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
+		event: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	b.room = sync.NewCond(&b.mu)
+	var err error
+	if b.codec, err = block.NewCodec(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
+		return nil, fmt.Errorf("making the buffer's folder: %w", err)
+	}
+	if err := b.openStore(); err != nil {
+		return nil, err
+	}
+	go b.commitLoop()
+	return b, nil
+}
+
+func randomEpoch() uint64 {
+	var x [8]byte
+	_, _ = rand.Read(x[:]) // never fails: it ends the program rather
+	return binary.LittleEndian.Uint64(x[:])
+}
+
+// openStore opens the database, sets aside what cannot be used, and begins an
+// epoch. The caller holds io, or is Open.
+func (b *Buffer) openStore() error {
+	st, err := b.openUsable()
+	if err != nil {
+		return err
+	}
+	b.st.Store(st)
+	b.hasRow = false
+	if err := b.loadMarks(); err != nil {
+		// A table that cannot be read is damage that opening did not meet.
+		st.Close()
+		if !store.Damaged(err) {
+			return fmt.Errorf("opening the buffer: %w", err)
+		}
+		if err := b.setAside("damaged", err); err != nil {
+			return err
+		}
+		if st, err = store.Open(b.cfg.Path, b.storeOptions()); err != nil {
+			return fmt.Errorf("opening a fresh buffer: %w", err)
+		}
+		b.st.Store(st)
+		if err := b.loadMarks(); err != nil {
+			return fmt.Errorf("opening a fresh buffer: %w", err)
+		}
+	}
+	for _, e := range b.told {
+		b.tell(e)
+	}
+	b.told = nil
+	return nil
+}
+
+func (b *Buffer) storeOptions() store.Options {
+	return store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync}
+}
+
+func (b *Buffer) openUsable() (*store.Store, error) {
+	st, err := store.Open(b.cfg.Path, b.storeOptions())
+	if err == nil {
+		return st, nil
+	}
+	why := store.Why(err)
+	if why == "" {
+		return nil, fmt.Errorf("opening the buffer: %w", err)
+	}
+	if err := b.setAside(why, err); err != nil {
+		return nil, err
+	}
+	if st, err = store.Open(b.cfg.Path, b.storeOptions()); err != nil {
+		return nil, fmt.Errorf("opening a fresh buffer: %w", err)
+	}
+	return st, nil
+}
+
+// setAside quarantines the database and leaves an event about it.
+func (b *Buffer) setAside(why string, cause error) error {
+	to, err := store.SetAside(b.cfg.Path, why, time.UnixMilli(b.wallNow()))
+	if err != nil {
+		return err
+	}
+	b.log.Error("the buffer's database was set aside, a fresh one takes its place", "why", why, "kept_as", to, "error", cause)
+	b.told = append(b.told, collectors.Event{
+		Kind: "buffer_quarantine", Severity: collectors.Error,
+		Text:   "The buffer's database could not be used (" + why + ") and was set aside; a fresh one took its place.",
+		Labels: []collectors.Label{{Name: "reason", Value: why}, {Name: "kept_as", Value: collectors.Clip(filepath.Base(to), collectors.MaxText)}},
+	})
+	return nil
+}
+
+func (b *Buffer) wallNow() int64 {
+	off, _ := b.opt.Clock.Offset()
+	return int64(b.opt.Clock.Now()) + off
+}
+
+// loadMarks reads the epoch files, corrects them by what the database holds, and
+// begins a new epoch.
+func (b *Buffer) loadMarks() error {
+	b.marks = map[uint64]epochMark{}
+	ids, err := listEpochFiles(b.cfg.Path)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if m, _, err := readEpochFile(epochPath(b.cfg.Path, id)); err == nil {
+			b.marks[id] = m
+		} else {
+			b.log.Warn("an epoch file is damaged; the database says what it held", "epoch", fmt.Sprintf("%016x", id), "error", err)
+		}
+	}
+	var epochs []store.Epoch
+	fix := map[uint64]epochMark{} // files to be written anew
+	err = b.st.Load().Update(func(tx *store.Tx) (err error) {
+		if b.probe, err = tx.Probe(b.opt.Probe); err != nil {
+			return err
+		}
+		if epochs, err = tx.Epochs(b.probe); err != nil {
+			return err
+		}
+		for _, e := range epochs {
+			m, ok := b.marks[e.ID]
+			if ok && e.Clean {
+				continue
+			}
+			// After an unclean end the highest of file, blocks and gaps counts.
+			if m.Next == nil {
+				m.Next = map[string]uint64{}
+			}
+			changed := !ok
+			raise := func(source string, next uint64) {
+				if next > m.Next[source] {
+					m.Next[source], changed = next, true
+				}
+			}
+			err := tx.Rows(func(r *store.Row) error {
+				for i := range r.Cover {
+					raise(r.Cover[i].Source, r.Cover[i].Range().End)
+				}
+				m.LastCommit = max(m.LastCommit, r.T1)
+				return nil
+			}, "WHERE b.epoch=?", int64(e.ID))
+			if err == nil {
+				err = tx.GapsOf(b.probe, e.ID, func(g store.Gap) error { raise(g.Source, g.End); return nil })
+			}
+			if err != nil {
+				return err
+			}
+			if changed {
+				fix[e.ID] = m
+			}
+			e.Clean = true // its file is right from now on
+			if err := tx.PutEpoch(b.probe, e); err != nil {
+				return err
+			}
+		}
+		last, err := tx.LastSeq()
+		b.head.Store(max(last, b.head.Load()))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for id, m := range fix {
+		f := epochFile{path: epochPath(b.cfg.Path, id), sync: !b.opt.NoSync}
+		if _, seq, err := readEpochFile(f.path); err == nil {
+			f.seq = seq
+		}
+		err := f.write(m)
+		f.close()
+		if err != nil {
+			return err
+		}
+		b.marks[id] = m
+	}
+	return b.beginEpoch(epochs)
+}
+
+// beginEpoch draws a new epoch; its row and file come with its first batch.
+func (b *Buffer) beginEpoch(before []store.Epoch) error {
+	var prev uint64
+	if len(before) > 0 {
+		prev = before[len(before)-1].ID
+	}
+	if b.file != nil {
+		b.file.close()
+	}
+	id := b.opt.NewEpoch()
+	b.file = &epochFile{path: epochPath(b.cfg.Path, id), sync: !b.opt.NoSync}
+	if _, seq, err := readEpochFile(b.file.path); err == nil {
+		b.file.seq = seq
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.epoch = store.Epoch{ID: id, Prev: prev, Boot: b.opt.Clock.Boot(), Start: b.wallNow()}
+	// What has a name of the epoch before keeps it; what has none yet gets the new one's.
+	for class, x := range b.open {
+		if x != nil && !x.empty() {
+			b.filled = append(b.filled, x)
+		}
+		b.open[class] = nil
+	}
+	b.next = map[string]uint64{}
+	// A fresh database lacks the schemas that the one before had, and blocks that
+	// are still in memory may need them.
+	for source, x := range b.named {
+		if id, bytes, err := b.codec.EncodeSchema(x.schema); err == nil {
+			b.fresh[id] = bytes
+		}
+		delete(b.named, source)
+	}
+	return nil
+}
+
+// Add takes a batch over: it must not be changed after. A batch outside the
+// bounds of package collectors is kept as a failed one with the reason. Add waits
+// while several full blocks wait for the disk, but not for a disk that fails.
+func (b *Buffer) Add(x collectors.Batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.filled) >= maxFilled && !b.closed && b.trouble == "" {
+		b.room.Wait()
+	}
+	if !b.closed {
+		b.add(x)
+	}
+}
+
+// tell adds an event of the buffer's own; it never waits.
+func (b *Buffer) tell(e collectors.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.add(collectors.Batch{Source: EventSource, At: b.opt.Clock.Now(), Events: []collectors.Event{e}})
+}
+
+// add names a batch and puts it in its class's open block. The caller holds mu.
+func (b *Buffer) add(x collectors.Batch) {
+	id, err := b.name(&x)
+	if err != nil {
+		b.log.Error("a batch is outside the bounds and kept as failed", "source", x.Source, "error", err)
+		x = collectors.Batch{Source: collectors.Clip(x.Source, collectors.MaxName), At: x.At,
+			Outcome: collectors.Outcome{Result: collectors.Failed, Why: collectors.Clip("invalid: "+err.Error(), collectors.MaxText)}}
+		if x.Source == "" {
+			return
+		}
+		id = block.ID{}
+	}
+	if len(x.Events) > 0 {
+		b.limit(&x)
+	}
+	// Strictly rising within the source, whatever the collector said.
+	if last, ok := b.last[x.Source]; ok && x.At <= last {
+		x.At = last + 1
+	}
+	if x.At <= 0 {
+		x.At = max(b.opt.Clock.Now(), b.last[x.Source]+1)
+	}
+	b.last[x.Source] = x.At
+	n := b.next[x.Source]
+	b.next[x.Source] = n + 1
+	class := block.Readings
+	if len(x.Events) > 0 {
+		class = block.Events
+	}
+	offset, sure := b.opt.Clock.Offset()
+	w := b.open[class]
+	if w != nil && (w.head.Offset != offset || w.head.Sure != sure) {
+		b.seal(class) // a block has one offset
+		w = nil
+	}
+	if w == nil {
+		w = newBuilder(block.Head{Probe: b.opt.Probe, Epoch: b.epoch.ID, Boot: b.epoch.Boot, Offset: offset, Sure: sure, Class: class})
+		b.open[class] = w
+	}
+	w.add(x, n, id)
+	if w.full(b.perCell) {
+		b.seal(class)
+	}
+	if class == block.Events {
+		wake(b.event)
+	}
+}
+
+// maxFilled is how many full blocks may wait for the disk before Add waits;
+// maxTroubled how many are kept in memory while the disk fails.
+const (
+	maxFilled   = 8
+	maxTroubled = 64
+)
+
+// seal puts the open builder of a class in line for the next commit.
+func (b *Buffer) seal(class block.Class) {
+	if w := b.open[class]; w != nil && !w.empty() {
+		b.filled = append(b.filled, w)
+		wake(b.full)
+		if len(b.filled) > maxTroubled {
+			// Its batches have numbers that no block will ever hold: the next account
+			// finds them, and they become a gap.
+			b.filled = b.filled[1:]
+		}
+	}
+	b.open[class] = nil
+}
+
+// name validates a batch and returns the name of its schema, zero for none.
+func (b *Buffer) name(x *collectors.Batch) (block.ID, error) {
+	if err := x.Validate(); err != nil {
+		return block.ID{}, err
+	}
+	if len(x.Values) == 0 {
+		x.Schema = nil
+		return block.ID{}, nil
+	}
+	if s, ok := b.named[x.Source]; ok && s.schema == x.Schema {
+		return s.id, nil
+	}
+	id, bytes, err := b.codec.EncodeSchema(x.Schema)
+	if err != nil {
+		return block.ID{}, err
+	}
+	b.named[x.Source] = namedSchema{x.Schema, id}
+	b.fresh[id] = bytes
+	return id, nil
+}
+
+// Event adds one of the box's own events.
+func (b *Buffer) Event(e collectors.Event) {
+	b.Add(collectors.Batch{Source: EventSource, At: b.opt.Clock.Now(), Events: []collectors.Event{e}})
+}
+
+// eventLimit is a token bucket of one source's events.
+type eventLimit struct {
+	tokens float64
+	at     collectors.Stamp
+	held   int // events held back since the last that passed
+}
+
+const (
+	eventBurst     = 100
+	eventPerSecond = 1.0
+)
+
+// limit holds back the events of a source that floods; how many is told by an
+// event when one may pass again.
+func (b *Buffer) limit(x *collectors.Batch) {
+	now := b.opt.Clock.Now()
+	l := b.limits[x.Source]
+	if l == nil {
+		l = &eventLimit{tokens: eventBurst, at: now}
+		b.limits[x.Source] = l
+	}
+	l.tokens = min(eventBurst, l.tokens+float64(now-l.at)/1000*eventPerSecond)
+	l.at = now
+	keep := x.Events[:0:0]
+	for _, e := range x.Events {
+		if l.tokens < 1 {
+			l.held++
+			continue
+		}
+		l.tokens--
+		if l.held > 0 && len(x.Events) < collectors.MaxEvents {
+			keep = append(keep, collectors.Event{Kind: "events_held_back", Severity: collectors.Warning,
+				Text: fmt.Sprintf("%d events of this source came too fast and were only counted.", l.held)})
+			l.held = 0
+		}
+		keep = append(keep, e)
+	}
+	x.Events = keep
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Flush commits what was added before.
+func (b *Buffer) Flush() error {
+	reply := make(chan error, 1)
+	select {
+	case b.flush <- reply:
+		return <-reply
+	case <-b.done:
+		return errors.New("the buffer is closed")
+	}
+}
+
+// Close commits what was added, marks the epoch as ended in good order and closes
+// the database. Adding after it does nothing.
+func (b *Buffer) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		<-b.done
+		return nil
+	}
+	b.closed = true
+	b.room.Broadcast()
+	b.mu.Unlock()
+	close(b.stop)
+	<-b.done
+	b.io.Lock()
+	defer b.io.Unlock()
+	err := b.commit()
+	if err == nil && b.hasRow {
+		b.epoch.Clean = true
+		err = b.st.Load().Update(func(tx *store.Tx) error { return tx.PutEpoch(b.probe, b.epoch) })
+	}
+	b.file.close()
+	b.codec.Close()
+	return errors.Join(err, b.st.Load().Close())
+}

@@ -1,0 +1,98 @@
+package buffer
+
+import (
+	"fmt"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/store"
+)
+
+// Committed is signalled when blocks were committed or have become pending again.
+func (b *Buffer) Committed() <-chan struct{} { return b.committed }
+
+// Head returns the number of the block that was committed last.
+func (b *Buffer) Head() int64 { return b.head.Load() }
+
+// PendingAfter returns pending blocks with after < Seq <= until, in rising order,
+// up to about maxBytes but at least one if there is any.
+func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pending, err error) {
+	err = b.st.Load().View(func(tx *store.Tx) error {
+		out, err = tx.PendingAfter(after, until, maxBytes)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading pending blocks: %w", err)
+	}
+	return out, nil
+}
+
+// Delivered marks the blocks of these names as delivered; names that are not
+// pending here are ignored. It returns how many blocks and readings that were.
+func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
+	b.io.Lock()
+	defer b.io.Unlock()
+	err = b.st.Load().Update(func(tx *store.Tx) error {
+		for _, id := range ids {
+			n, ok, err := tx.Deliver(id)
+			if err != nil {
+				return err
+			}
+			if ok {
+				blocks++
+				readings += n
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("marking blocks as delivered: %w", err)
+	}
+	if blocks > 0 {
+		b.noVictim = false
+	}
+	return blocks, readings, nil
+}
+
+// SchemaBytes returns the bytes of a schema, nil where it is not here.
+func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
+	err = b.st.Load().View(func(tx *store.Tx) error {
+		bytes, err = tx.SchemaBytes(id)
+		return err
+	})
+	return bytes, err
+}
+
+// Stats is the buffer's state.
+type Stats struct {
+	Pending    store.Totals
+	Used, File int64 // octets in use, and of the database file
+	Budget     int64
+	Commits    int64
+	Written    int64 // readings committed since Open
+	Dropped    int64 // readings dropped since Open
+	Trouble    string
+	Epoch      uint64
+	Head       int64
+}
+
+// Stats returns the buffer's state.
+func (b *Buffer) Stats() (s Stats, err error) {
+	b.mu.Lock()
+	s.Trouble, s.Epoch = b.trouble, b.epoch.ID
+	b.mu.Unlock()
+	s.Budget, s.Commits, s.Written, s.Dropped, s.Head = int64(b.cfg.Budget), b.commits.Load(), b.written.Load(), b.dropped.Load(), b.head.Load()
+	err = b.st.Load().View(func(tx *store.Tx) error {
+		if s.Pending, err = tx.PendingTotals(); err != nil {
+			return err
+		}
+		s.Used, s.File, err = tx.Usage()
+		return err
+	})
+	return s, err
+}
+
+// History reads readings back; see [store.Query].
+func (b *Buffer) History(q store.Query) (out []store.Points, err error) {
+	q.Probe = b.opt.Probe
+	return b.st.Load().History(q)
+}

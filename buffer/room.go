@@ -1,0 +1,121 @@
+package buffer
+
+import (
+	"time"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/store"
+	"github.com/siteprobe/siteprobe/collectors"
+)
+
+// ReasonBudget is the reason of a gap that the budget forced.
+const ReasonBudget = "budget"
+
+func eventTrouble(was string) collectors.Event {
+	return collectors.Event{Kind: "buffer_trouble", Severity: collectors.Error,
+		Text: collectors.Clip("The buffer could not write for a time: "+was, collectors.MaxText)}
+}
+
+// incoming is about what the blocks take in the database.
+func incoming(blocks []*block.Block) (n int64) {
+	for _, x := range blocks {
+		n += int64(len(x.Bytes)) + 8192
+	}
+	return n
+}
+
+// makeRoom brings the database to where more octets fit the budget: delivered
+// blocks go first, then the oldest pending ones, each with its gap.
+func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
+	used, _, err := tx.Usage()
+	if err != nil {
+		return err
+	}
+	// Deleting and the gaps it leaves need pages too.
+	limit := int64(b.cfg.Budget) - max(512<<10, int64(b.cfg.Budget)/16)
+	if used+more <= limit {
+		return nil
+	}
+	// A little more than is needed, so that not every commit has to evict.
+	need := used + more - limit + 128<<10
+	if !b.noVictim {
+		freed, err := tx.EvictDelivered(need)
+		if err != nil {
+			return err
+		}
+		need -= freed
+		b.noVictim = freed == 0
+	}
+	// Readings before events, for as long as events keep to their tenth.
+	for _, class := range []block.Class{block.Readings, block.Events} {
+		if need <= 0 {
+			return nil
+		}
+		if class == block.Readings {
+			var events int64
+			if events, err = tx.PendingBytes(block.Events); err != nil {
+				return err
+			}
+			if events > int64(b.cfg.Budget)/10 {
+				freed, err := b.drop(tx, min(need, events-int64(b.cfg.Budget)/10), block.Events)
+				if err != nil {
+					return err
+				}
+				need -= freed
+			}
+		}
+		freed, err := b.drop(tx, need, class)
+		if err != nil {
+			return err
+		}
+		need -= freed
+	}
+	return nil
+}
+
+// trim lets go of delivered blocks that are older than the history, a few at a
+// time.
+func (b *Buffer) trim() error {
+	if now := time.Now(); now.Sub(b.lastTrim) < time.Minute {
+		return nil
+	} else {
+		b.lastTrim = now
+	}
+	before := b.wallNow() - b.cfg.History.Milliseconds()
+	err := b.st.Load().Update(func(tx *store.Tx) error {
+		return tx.DropDelivered(b.probe, before, 512)
+	})
+	if err != nil {
+		return b.failed(err)
+	}
+	return nil
+}
+
+// drop deletes pending blocks of a class, oldest first, until need octets are
+// free, and keeps a gap for each batch that was in them.
+func (b *Buffer) drop(tx *store.Tx, need int64, class block.Class) (freed int64, err error) {
+	for freed < need {
+		rows, err := tx.OldestPending(class, 16)
+		if err != nil || len(rows) == 0 {
+			return freed, err
+		}
+		for _, r := range rows {
+			if freed >= need {
+				break
+			}
+			for i := range r.Cover {
+				c := &r.Cover[i]
+				g := store.Gap{Epoch: r.Epoch, Source: c.Source, Range: c.Range(), T0: r.T0, T1: r.T1, Reason: ReasonBudget}
+				if err := tx.PutGap(b.probe, g); err != nil {
+					return freed, err
+				}
+			}
+			if err := tx.Drop(r.Seq); err != nil {
+				return freed, err
+			}
+			freed += int64(r.Size) + 512
+			b.dropped.Add(int64(r.Readings))
+		}
+	}
+	return freed, nil
+}
