@@ -52,7 +52,7 @@ func misbehave(t *testing.T, rnd *rand.Rand) {
 					case <-time.After(time.Duration(dice(60)) * time.Second):
 					}
 				case 4:
-					time.Sleep(time.Duration(dice(3000)) * time.Millisecond)
+					<-time.After(time.Duration(dice(3000)) * time.Millisecond)
 				}
 				return nil
 			})
@@ -95,7 +95,7 @@ func misbehave(t *testing.T, rnd *rand.Rand) {
 		t.Errorf("a collection has no outcome: %+v", st)
 	}
 	close(release)
-	time.Sleep(time.Minute) // of fake time, for those that hang to end
+	<-time.After(time.Minute) // of fake time, for those that hang to end
 }
 
 // dice returns a source of random numbers below n for several goroutines.

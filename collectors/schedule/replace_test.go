@@ -121,7 +121,7 @@ func TestReplaceTakesBackARemoval(t *testing.T) {
 			most = max(most, runs)
 			defer func() { runs-- }()
 			<-ctx.Done()
-			time.Sleep(time.Second) // slow to obey
+			<-time.After(time.Second) // slow to obey
 			emit(collectors.Batch{})
 			return nil
 		})

@@ -68,7 +68,7 @@ func (r *rig) replace(jobs ...Job) {
 }
 
 // pass lets time pass and everything that is due happen.
-func (r *rig) pass(d time.Duration) { time.Sleep(d); synctest.Wait() }
+func (r *rig) pass(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 // finish stops the scheduler and returns what Run did.
 func (r *rig) finish() error { r.stop(); return <-r.ended }

@@ -329,7 +329,7 @@ func TestBeatStopsWithTheSink(t *testing.T) {
 			func(collectors.Batch) { <-block }, nil)
 		ctx, stop := context.WithCancel(t.Context())
 		go s.Run(ctx)
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		synctest.Wait()
 		idle := s.Beat()
 		if idle < 9 {
@@ -340,7 +340,7 @@ func TestBeatStopsWithTheSink(t *testing.T) {
 		}
 		synctest.Wait()
 		before := s.Beat()
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		synctest.Wait()
 		if after := s.Beat(); after != before {
 			t.Errorf("it beats on while the sink is blocked: %d, %d", before, after)
