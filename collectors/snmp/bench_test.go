@@ -1,0 +1,74 @@
+package snmp
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gosnmp/gosnmp"
+
+	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
+)
+
+// The two benchmarks read the same nine columns of 48 ports and sysUpTime: one
+// through the collector, the other with nothing but gosnmp around the same
+// requests. Both bear the cost of the agent, which runs in the same process; what
+// counts is their difference, per variable wanted.
+
+const benchPorts = 48
+
+func BenchmarkPoll(b *testing.B) {
+	agent := serve(b, snmptest.Config{MIB: snmptest.Switch(benchPorts)})
+	c := collectorOf(b, Config{Address: agent.Addr().String(), Timeout: 3 * time.Second, NamesEvery: time.Hour})
+	for range 5 { // names, and then the pace
+		mustPoll(b, c)
+	}
+	n := 0
+	sink := func(batch collectors.Batch) { n += len(batch.Values) }
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Collect(context.Background(), sink); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(benchPorts*9+1), "ns/reading")
+}
+
+func BenchmarkBareGosnmp(b *testing.B) {
+	agent := serve(b, snmptest.Config{MIB: snmptest.Switch(benchPorts)})
+	g := &gosnmp.GoSNMP{
+		Target: agent.Addr().Addr().String(), Port: agent.Addr().Port(), Community: "public",
+		Version: gosnmp.Version2c, Timeout: 3 * time.Second, MaxOids: 60,
+	}
+	if err := g.Connect(); err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	const ifs, ifx = ".1.3.6.1.2.1.2.2.1.", ".1.3.6.1.2.1.31.1.1.1."
+	roots := []string{ifs + "7", ifs + "8", ifs + "13", ifs + "14", ifs + "19", ifs + "20", ifx + "6", ifx + "10", ifx + "15"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := g.Get([]string{"1.3.6.1.2.1.1.3.0", "1.3.6.1.2.1.31.1.5.0"}); err != nil {
+			b.Fatal(err)
+		}
+		at, wanted := append([]string(nil), roots...), 0
+		for _, reps := range []uint32{25, 24} {
+			p, err := g.GetBulk(at, 0, reps)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i, v := range p.Variables {
+				if strings.HasPrefix(v.Name, roots[i%len(roots)]+".") {
+					at[i%len(roots)] = v.Name
+					wanted++
+				}
+			}
+		}
+		if wanted != benchPorts*len(roots) {
+			b.Fatalf("%d variables", wanted)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(benchPorts*9+1), "ns/reading")
+}

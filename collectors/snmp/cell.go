@@ -1,0 +1,80 @@
+package snmp
+
+import (
+	"math"
+
+	"github.com/siteprobe/siteprobe/collectors"
+)
+
+// cell holds what one object of one row gave in this poll. Tag 0 is nothing.
+type cell struct {
+	num uint64
+	tag byte
+	// known: it has been seen since the row was, so there is a series for it.
+	known bool
+	text  string // of text objects; kept until another is read
+}
+
+// set takes a value over. What is absent or NULL leaves the cell empty.
+func (c *cell) set(v *varbind, kind collectors.Kind) {
+	if v.absent() || v.Tag == tagNull || v.Tag == 0 {
+		return
+	}
+	if kind == collectors.Text {
+		if text := v.text(); text != c.text {
+			c.text = text
+		}
+	}
+	c.tag, c.num, c.known = v.Tag, v.Num, true
+}
+
+// value is the reading of the kind that the plan says the object has, or a missing
+// one where the device sent what cannot be read so: kinds are never guessed.
+func (c *cell) value(kind collectors.Kind) collectors.Value {
+	switch kind {
+	case collectors.Counter:
+		if c.counts() {
+			return collectors.CounterValue(c.num)
+		}
+	case collectors.State:
+		if c.tag == tagInteger || c.counts() && c.num <= math.MaxInt64 {
+			return collectors.StateValue(int64(c.num))
+		}
+	case collectors.Gauge:
+		if f, ok := c.float(); ok {
+			return collectors.GaugeValue(f)
+		}
+	case collectors.Text:
+		if c.tag != 0 {
+			return collectors.TextValue(c.text)
+		}
+	}
+	return collectors.Value{}
+}
+
+// counts tells whether the cell holds a whole number that is not negative.
+func (c *cell) counts() bool {
+	switch c.tag {
+	case tagCounter32, tagCounter64, tagGauge32, tagTimeTicks, tagUinteger32:
+		return true
+	case tagInteger:
+		return int64(c.num) >= 0
+	}
+	return false
+}
+
+func (c *cell) float() (f float64, ok bool) {
+	switch c.tag {
+	case tagInteger:
+		return float64(int64(c.num)), true
+	case tagFloat:
+		f = float64(math.Float32frombits(uint32(c.num)))
+	case tagDouble:
+		f = math.Float64frombits(c.num)
+	case tagCounter32, tagCounter64, tagGauge32, tagTimeTicks, tagUinteger32:
+		return float64(c.num), true
+	default:
+		return 0, false
+	}
+	return f, !math.IsNaN(f) && !math.IsInf(f, 0)
+}

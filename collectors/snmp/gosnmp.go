@@ -1,0 +1,248 @@
+package snmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/gosnmp/gosnmp"
+)
+
+// session is a fetcher over gosnmp: one socket, one credential, one device. It
+// must not be used by two goroutines at once.
+type session struct {
+	g    *gosnmp.GoSNMP
+	conn *conn
+
+	names []string // of this request
+	arena []byte   // what the answer's varbinds point into
+}
+
+// dialing is all that a session needs to come about.
+type dialing struct {
+	target      netip.AddrPort // within the scope: the caller has seen to it
+	auth        Auth
+	timeout     time.Duration
+	retries     int
+	unconnected bool // take answers from other addresses
+	within      func(netip.Addr) bool
+	control     func(network, address string, c syscall.RawConn) error
+}
+
+// dial opens a session. Nothing is sent yet.
+func dial(ctx context.Context, d dialing) (*session, error) {
+	g := &gosnmp.GoSNMP{
+		Target: d.target.Addr().String(), Port: d.target.Port(), Transport: "udp",
+		Timeout: d.timeout, Retries: d.retries, MaxOids: math.MaxUint8,
+		Context: ctx, Control: d.control,
+	}
+	setAuth(g, &d.auth)
+	if err := g.Connect(); err != nil {
+		_ = g.Close()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("opening a session: %w", ctx.Err())
+		}
+		return nil, dialFailure(err)
+	}
+	udp, ok := g.Conn.(*net.UDPConn)
+	if !ok {
+		return nil, ErrSend
+	}
+	c := &conn{udp: udp, remote: d.target}
+	if d.unconnected {
+		// gosnmp's own unconnected socket has no hook and believes any sender.
+		_ = udp.Close()
+		network := "udp4"
+		if d.target.Addr().Is6() {
+			network = "udp6"
+		}
+		open, err := net.ListenUDP(network, nil)
+		if err != nil {
+			return nil, ErrSend
+		}
+		c.udp, c.within = open, d.within
+	}
+	g.Conn = c
+	return &session{g: g, conn: c}, nil
+}
+
+// dialFailure says why no socket came about, without gosnmp's text.
+func dialFailure(err error) error {
+	switch {
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return ErrUnreachable
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return ErrSend
+	}
+	return errNoSocket
+}
+
+func setAuth(g *gosnmp.GoSNMP, a *Auth) {
+	switch a.Version {
+	case "1":
+		g.Version, g.Community = gosnmp.Version1, a.Community.Reveal()
+		return
+	case "2c":
+		g.Version, g.Community = gosnmp.Version2c, a.Community.Reveal()
+		return
+	}
+	usm := &gosnmp.UsmSecurityParameters{
+		UserName:               a.Username,
+		AuthenticationProtocol: gosnmp.NoAuth,
+		PrivacyProtocol:        gosnmp.NoPriv,
+	}
+	g.Version, g.SecurityModel, g.MsgFlags = gosnmp.Version3, gosnmp.UserSecurityModel, gosnmp.NoAuthNoPriv
+	g.ContextName, g.SecurityParameters = a.Context, usm
+	level := a.level()
+	if level == noAuthNoPriv {
+		return
+	}
+	g.MsgFlags = gosnmp.AuthNoPriv
+	usm.AuthenticationProtocol = map[string]gosnmp.SnmpV3AuthProtocol{
+		"MD5": gosnmp.MD5, "SHA": gosnmp.SHA, "SHA224": gosnmp.SHA224,
+		"SHA256": gosnmp.SHA256, "SHA384": gosnmp.SHA384, "SHA512": gosnmp.SHA512,
+	}[a.AuthProtocol]
+	usm.AuthenticationPassphrase = a.AuthPassword.Reveal()
+	if level == authNoPriv {
+		return
+	}
+	g.MsgFlags = gosnmp.AuthPriv
+	usm.PrivacyProtocol = map[string]gosnmp.SnmpV3PrivProtocol{
+		"DES": gosnmp.DES, "AES": gosnmp.AES, "AES192": gosnmp.AES192, "AES256": gosnmp.AES256,
+		"AES192C": gosnmp.AES192C, "AES256C": gosnmp.AES256C,
+	}[a.PrivProtocol]
+	usm.PrivacyPassphrase = a.PrivPassword.Reveal()
+}
+
+func (s *session) get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
+	s.name(oids)
+	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.Get(s.names) })
+}
+
+func (s *session) getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
+	s.name(oids)
+	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetNext(s.names) })
+}
+
+func (s *session) getBulk(ctx context.Context, oids [][]byte, reps int, dst []varbind) ([]varbind, error) {
+	s.name(oids)
+	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk(s.names, 0, uint32(reps)) })
+}
+
+func (s *session) name(oids [][]byte) {
+	s.names = s.names[:0]
+	for _, o := range oids {
+		s.names = append(s.names, string(appendDotted(nil, o)))
+	}
+}
+
+func (s *session) do(ctx context.Context, dst []varbind, ask func() (*gosnmp.SnmpPacket, error)) ([]varbind, error) {
+	end := s.conn.begin(ctx)
+	s.g.Context = ctx
+	p, err := ask()
+	end()
+	switch {
+	case err != nil && expired(ctx):
+		return dst, fmt.Errorf("waiting for the answer: %w", context.DeadlineExceeded)
+	case err != nil && ctx.Err() != nil:
+		return dst, fmt.Errorf("waiting for the answer: %w", ctx.Err())
+	case err != nil:
+		return dst, s.conn.explain()
+	case p.PDUType != gosnmp.GetResponse || p.RequestID == 0:
+		// gosnmp takes 0 for the number of any request, so anyone could answer.
+		return dst, ErrMalformed
+	case p.Error != gosnmp.NoError:
+		s.conn.discovered = false
+		return dst, &StatusError{Status: int(p.Error), Index: int(p.ErrorIndex)}
+	}
+	s.conn.discovered = false
+	return s.convert(p.Variables, dst), nil
+}
+
+// expired tells whether the context's deadline has passed, which its Err may say
+// a little later.
+func expired(ctx context.Context) bool {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return false
+	}
+	at, ok := ctx.Deadline()
+	return ok && !time.Now().Before(at)
+}
+
+// convert turns gosnmp's variables into ours. One with a name that is none is
+// left out, which ends its column if nothing else does.
+func (s *session) convert(vars []gosnmp.SnmpPDU, dst []varbind) []varbind {
+	s.arena = s.arena[:0]
+	for i := range vars {
+		v := &vars[i]
+		// An arena that grows leaves what points into it where it is.
+		start := len(s.arena)
+		var ok bool
+		if s.arena, ok = appendOID(s.arena, v.Name); !ok {
+			dst = append(dst, varbind{})
+			continue
+		}
+		end := len(s.arena)
+		dst = append(dst, varbind{OID: s.arena[start:end:end]})
+		s.value(v, &dst[len(dst)-1])
+	}
+	return dst
+}
+
+// value takes over what gosnmp made of a value. Whatever is not as its tag says
+// becomes a NULL.
+func (s *session) value(v *gosnmp.SnmpPDU, to *varbind) {
+	to.Tag = byte(v.Type)
+	switch x := v.Value.(type) {
+	case int:
+		to.Num = uint64(int64(x))
+	case uint:
+		to.Num = uint64(x)
+	case uint32:
+		to.Num = uint64(x)
+	case uint64:
+		to.Num = x
+	case []byte:
+		to.Bytes = x
+	case float32:
+		to.Num = uint64(math.Float32bits(x))
+	case float64:
+		to.Num = math.Float64bits(x)
+	case string:
+		to.Bytes = s.textual(v.Type, x)
+		if to.Bytes == nil {
+			to.Tag = tagNull
+		}
+	default:
+		if !to.absent() {
+			to.Tag = tagNull
+		}
+	}
+}
+
+// textual gives back the bytes of what gosnmp writes out as text.
+func (s *session) textual(tag gosnmp.Asn1BER, text string) []byte {
+	switch tag {
+	case gosnmp.ObjectIdentifier:
+		start := len(s.arena)
+		var ok bool
+		if s.arena, ok = appendOID(s.arena, text); ok {
+			return s.arena[start:len(s.arena):len(s.arena)]
+		}
+	case gosnmp.IPAddress:
+		if a, err := netip.ParseAddr(text); err == nil {
+			return a.AsSlice()
+		}
+	}
+	return nil
+}
+
+func (s *session) close() { _ = s.conn.Close() }
+
+// answersFrom is the other address that the device answers from, if it does.
+func (s *session) answersFrom() netip.Addr { return s.conn.sender }

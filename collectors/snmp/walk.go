@@ -1,0 +1,199 @@
+package snmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A sink takes what a walk finds, row by row and column by column. index is what
+// stands behind the column's identifier and holds for the call only. It returns
+// false for a row more than it has room for.
+type sink interface {
+	take(column int, index []byte, v *varbind) bool
+}
+
+// column is where the walk of one column stands.
+type column struct {
+	root   []byte
+	last   []byte // the identifier reached
+	rows   int
+	expect int // rows of the last walk that came to the end
+	state  columnState
+	err    error
+}
+
+type columnState uint8
+
+const (
+	notAsked columnState = iota
+	open
+	complete
+	broken // err tells why
+)
+
+func (c *column) begin() {
+	c.last = append(c.last[:0], c.root...)
+	c.rows, c.state, c.err = 0, open, nil
+}
+
+func (c *column) end() { c.state, c.expect = complete, c.rows }
+
+func (c *column) fail(err error) { c.state, c.err = broken, err }
+
+// walker reads columns of tables side by side, as many in one request as the
+// device takes. Its memory is kept from walk to walk.
+type walker struct {
+	pace        pace
+	maxRequests int
+
+	requests int // of this poll
+	varbinds int // of this poll
+
+	chosen []int
+	oids   [][]byte
+	answer []varbind
+}
+
+// maxStrikes is how many requests in a row may go unanswered before the walk ends:
+// each has been repeated already as the settings say, and was smaller than the
+// one before.
+const maxStrikes = 2
+
+// walk reads all columns that are open to their ends and hands what it finds to
+// to. A column that misbehaves is stopped and keeps what it has given; the others
+// go on. The error is about the walk as a whole: the device fell silent, or time
+// ran out; columns then stay open. What is wrong with one column is in the column.
+func (w *walker) walk(ctx context.Context, f fetcher, cols []column, to sink) error {
+	strikes := 0
+	for {
+		if w.requests >= w.maxRequests {
+			return errTooMany
+		}
+		ask := w.choose(cols)
+		if len(w.chosen) == 0 {
+			return nil
+		}
+		var err error
+		w.requests++
+		if ask.reps == 0 {
+			w.answer, err = f.getNext(ctx, w.oids, w.answer[:0])
+		} else {
+			w.answer, err = f.getBulk(ctx, w.oids, ask.reps, w.answer[:0])
+		}
+		w.varbinds += len(w.answer)
+		if err == nil && len(w.answer) == 0 {
+			err = errEmptyAnswer
+		}
+		var status *StatusError
+		var failure Failure
+		switch {
+		case err == nil:
+			strikes = 0
+			w.hand(cols, ask, to)
+		case ctx.Err() != nil:
+			return fmt.Errorf("after %d requests: %w", w.requests, ctx.Err())
+		case errors.As(err, &status):
+			strikes = 0
+			w.refused(cols, ask, status)
+		case errors.Is(err, errEmptyAnswer):
+			if !w.pace.shrink() {
+				w.give(cols, err)
+			}
+		case errors.As(err, &failure):
+			if strikes++; !w.pace.shrink() || strikes > maxStrikes {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// choose picks the columns of the next request and how many repetitions.
+func (w *walker) choose(cols []column) shape {
+	ask := w.pace.next()
+	w.chosen, w.oids = w.chosen[:0], w.oids[:0]
+	most := 0
+	for i := range cols {
+		c := &cols[i]
+		if c.state != open || len(w.chosen) == ask.columns {
+			continue
+		}
+		w.chosen = append(w.chosen, i)
+		w.oids = append(w.oids, c.last)
+		// One more than there were: only that shows that no row has come.
+		left := c.expect - c.rows + 1
+		if c.expect == 0 || left <= 0 {
+			left = ask.reps
+		}
+		most = max(most, left)
+	}
+	// What is asked for beyond a table's end costs as much as what is wanted.
+	ask.reps = min(ask.reps, most)
+	return ask
+}
+
+// hand gives an answer's variables to their columns.
+func (w *walker) hand(cols []column, ask shape, to sink) {
+	k := len(w.chosen)
+	asked := k * max(ask.reps, 1)
+	for i := range w.answer[:min(asked, len(w.answer))] {
+		n := w.chosen[i%k]
+		if c := &cols[n]; c.state == open {
+			c.take(n, &w.answer[i], to)
+		}
+	}
+	if len(w.answer) >= asked {
+		w.pace.whole()
+	}
+}
+
+func (c *column) take(n int, v *varbind, to sink) {
+	index, ok := below(v.OID, c.root)
+	if !ok || v.absent() {
+		c.end()
+		return
+	}
+	if reached := c.last[len(c.root):]; compareOID(index, reached) <= 0 {
+		c.fail(errNotIncreasing)
+		return
+	}
+	c.last = append(c.last[:len(c.root)], index...)
+	if !to.take(n, index, v) {
+		c.fail(errTooManyRows)
+		return
+	}
+	c.rows++
+}
+
+// refused reacts to an answer that is an error. Whatever it does makes the next
+// request smaller or ends a column, so that the walk comes to an end.
+func (w *walker) refused(cols []column, ask shape, e *StatusError) {
+	at := e.Index - 1
+	pointed := at >= 0 && at < len(w.chosen)
+	switch {
+	case e.Status == statusTooBig:
+		if !w.pace.shrink() {
+			w.give(cols, e)
+		}
+	case ask.reps > 0:
+		// Not every agent that has GetBulk in it can do it.
+		w.pace.noBulk()
+	case e.Status == statusNoSuchName && pointed:
+		cols[w.chosen[at]].end() // how v1 says that nothing follows
+	case e.Status == statusNoSuchName && len(w.chosen) == 1:
+		cols[w.chosen[0]].end()
+	case pointed:
+		cols[w.chosen[at]].fail(e)
+	case !w.pace.single():
+		w.give(cols, e)
+	}
+}
+
+// give gives up the columns that were asked for.
+func (w *walker) give(cols []column, err error) {
+	for _, n := range w.chosen {
+		cols[n].fail(err)
+	}
+}
