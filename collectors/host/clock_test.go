@@ -1,0 +1,136 @@
+package host
+
+import (
+	"testing"
+	"time"
+)
+
+func TestDecide(t *testing.T) {
+	const wall = floor + 1000_000_000 // the wall time at boot
+	const hour = int64(time.Hour / time.Millisecond)
+	type step struct {
+		r      readings // wall is relative to the wall time at boot
+		offset int64    // likewise
+		sure   bool
+	}
+	for _, test := range []struct {
+		name  string
+		steps []step
+	}{
+		{"never synchronised", []step{
+			{readings{wall: 0, boot: 0}, 0, false},
+			{readings{wall: 30 * hour, boot: 30 * hour}, 0, false},
+		}},
+		{"small differences do not show", []step{
+			{readings{wall: 1000, boot: 1000, kernel: true}, 0, true},
+			{readings{wall: 2049, boot: 2000, kernel: true}, 0, true},
+			{readings{wall: 2951, boot: 3000, kernel: true}, 0, true},
+			{readings{wall: 4050, boot: 4000, kernel: true}, 50, true},
+			{readings{wall: 5001, boot: 5000, kernel: true}, 50, true},
+			{readings{wall: 6000, boot: 6000, kernel: true}, 0, true},
+		}},
+		{"sure for a day after the last synchronisation", []step{
+			{readings{wall: 0, boot: 0, kernel: true}, 0, true},
+			{readings{wall: hour, boot: hour, kernel: true}, 0, true},
+			{readings{wall: 25 * hour, boot: 25 * hour}, 0, true},
+			{readings{wall: 25*hour + 1, boot: 25*hour + 1}, 0, false},
+			{readings{wall: 26 * hour, boot: 26 * hour}, 0, false},
+			{readings{wall: 27 * hour, boot: 27 * hour, kernel: true}, 0, true},
+		}},
+		{"set by hand", []step{
+			{readings{wall: 0, boot: 0, kernel: true}, 0, true},
+			{readings{wall: 7000, boot: 1000}, 6000, false},
+			{readings{wall: 8000, boot: 2000}, 6000, false},
+			{readings{wall: 3000, boot: 3000, kernel: true}, 0, true},
+		}},
+		{"stepped by the NTP client", []step{
+			{readings{wall: 0, boot: 0}, 0, false},
+			{readings{wall: 7000, boot: 1000, kernel: true}, 6000, true},
+			{readings{wall: 8000, boot: 2000}, 6000, true},
+		}},
+		{"only timesyncd tells", []step{
+			{readings{wall: 0, boot: 0}, 0, false},
+			{readings{wall: 7000, boot: 1000, timesyncd: 5}, 6000, true},
+			{readings{wall: 40*hour + 6000, boot: 40 * hour, timesyncd: 5}, 6000, true},
+		}},
+		{"timesyncd's note is older than a step by hand", []step{
+			{readings{wall: 0, boot: 0, timesyncd: 5}, 0, true},
+			{readings{wall: 7000, boot: 1000, timesyncd: 5}, 6000, false},
+			{readings{wall: 8000, boot: 2000, timesyncd: 5}, 6000, false},
+			{readings{wall: 9000, boot: 3000, timesyncd: 9}, 6000, true},
+		}},
+		{"a step that timesyncd made", []step{
+			{readings{wall: 0, boot: 0, timesyncd: 5}, 0, true},
+			{readings{wall: 7000, boot: 1000, timesyncd: 9}, 6000, true},
+		}},
+		{"before this was written", []step{
+			{readings{wall: -wall, boot: 0, kernel: true, timesyncd: 5, assume: true}, -wall, false},
+			{readings{wall: 1000, boot: 1000, assume: true}, 0, true},
+		}},
+		{"assumed, even after a step", []step{
+			{readings{wall: 0, boot: 0, assume: true}, 0, true},
+			{readings{wall: 7000, boot: 1000, assume: true}, 6000, true},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var s clockState
+			for i, step := range test.steps {
+				step.r.wall += wall
+				var offset int64
+				var sure bool
+				s, offset, sure = s.decide(step.r)
+				if offset -= wall; offset != step.offset || sure != step.sure {
+					t.Errorf("step %d: offset %d, sure %v; want %d, %v", i, offset, sure, step.offset, step.sure)
+				}
+			}
+		})
+	}
+}
+
+func TestClockConfirm(t *testing.T) {
+	r := readings{wall: floor, boot: 5}
+	c := &Clock{readings: func() readings { return r }}
+	if _, sure := c.Offset(); sure {
+		t.Error("sure without a reason")
+	}
+	c.Confirm()
+	if _, sure := c.Offset(); !sure {
+		t.Error("unsure after it was confirmed")
+	}
+	r.wall += steady
+	if _, sure := c.Offset(); sure {
+		t.Error("sure after a step")
+	}
+}
+
+func TestClockForReal(t *testing.T) {
+	c := NewClock(Config{AssumeSynchronised: true})
+	if len(c.Boot()) != 36 {
+		t.Errorf("boot %q", c.Boot())
+	}
+	a := c.Now()
+	offset, _ := c.Offset()
+	b := c.Now()
+	if a <= 0 || b < a {
+		t.Errorf("stamps %d, %d", a, b)
+	}
+	if off := time.Now().UnixMilli() - int64(b) - offset; off < -steady || off > 10_000 {
+		t.Errorf("the stamp and the offset are %d ms off the wall clock", off)
+	}
+	if again, _ := c.Offset(); again != offset {
+		t.Errorf("offset %d, then %d", offset, again)
+	}
+}
+
+func TestClockBootWithoutProcfs(t *testing.T) {
+	if got := NewClock(Config{Proc: t.TempDir()}).Boot(); got != "" {
+		t.Errorf("boot %q", got)
+	}
+}
+
+func BenchmarkOffset(b *testing.B) {
+	c := NewClock(Config{})
+	for b.Loop() {
+		c.Offset()
+	}
+}
