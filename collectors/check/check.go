@@ -133,6 +133,9 @@ func (c *Check) Target() string { return c.target }
 // performed; see the package comment. The error is or wraps [ErrOutOfScope] or
 // [ErrNotPermitted] for these two, and ctx's error when ctx was cancelled.
 func (c *Check) Collect(ctx context.Context, emit func(collectors.Batch)) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("check not begun: %w", err) // a timeout now would be the box's own
+	}
 	inner, cancel := c.limit(ctx)
 	defer cancel()
 

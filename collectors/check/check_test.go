@@ -215,19 +215,30 @@ func TestErrorsOfTheBoxAreNotDown(t *testing.T) {
 }
 
 func TestCancelledIsNotDown(t *testing.T) {
+	none := func(collectors.Batch) { t.Error("a batch after a shutdown") }
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	c := mustNew(t, Config{TCP: &TCP{Address: "127.0.0.1:1"}}, &scope{}, Options{})
-	err := c.Collect(ctx, func(collectors.Batch) { t.Error("a batch after a shutdown") })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, want context.Canceled", err)
+	d := &stuck{dialing: cancel}
+	c := mustNew(t, Config{TCP: &TCP{Address: "127.0.0.1:1"}}, d, Options{})
+	if err := c.Collect(ctx, none); !errors.Is(err, context.Canceled) {
+		t.Errorf("in the middle: %v, want context.Canceled", err)
+	}
+	ctx, cancel = context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	if err := c.Collect(ctx, none); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("too late: %v, want context.DeadlineExceeded", err)
 	}
 }
 
 // stuck is a dialer whose dials end only with their ctx.
-type stuck struct{ scope }
+type stuck struct {
+	scope
+	dialing func() // called when a dial has begun
+}
 
-func (*stuck) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+func (s *stuck) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	if s.dialing != nil {
+		s.dialing()
+	}
 	<-ctx.Done()
 	return nil, &net.OpError{Op: "dial", Err: ctx.Err()}
 }
