@@ -160,3 +160,17 @@ func TestPingLoopback(t *testing.T) {
 		}
 	}
 }
+
+func TestPingNeverBroadcasts(t *testing.T) {
+	for _, raw := range []bool{false, true} {
+		conn, err := openEcho(raw, false)
+		if err != nil {
+			t.Logf("raw %v: this kind of socket may not be had here: %v", raw, err)
+			continue
+		}
+		if err := conn.Send(netip.MustParseAddr("255.255.255.255"), 0, nil); !errors.Is(err, syscall.EACCES) && !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("raw %v: %v, want EACCES, or ENETUNREACH on a machine without a network", raw, err)
+		}
+		_ = conn.Close()
+	}
+}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
 // Pinger opens the sockets that echo requests are sent on: unprivileged ping
@@ -86,50 +88,88 @@ type echo struct {
 
 // socket is an echoConn of the kernel.
 type socket struct {
-	*icmp.PacketConn
+	net.PacketConn
+	p4      *ipv4.PacketConn // one of the two, on top of PacketConn
+	p6      *ipv6.PacketConn
 	raw, v6 bool
 	id      int
 	buf     [1500]byte
 }
 
 func openEcho(raw, v6 bool) (echoConn, error) {
-	network, local := "udp4", "0.0.0.0"
-	switch {
-	case raw && v6:
-		network, local = "ip6:ipv6-icmp", "::"
-	case raw:
-		network = "ip4:icmp"
-	case v6:
-		network, local = "udp6", "::"
+	s := &socket{raw: raw, v6: v6, id: int(time.Now().UnixNano()>>10) & 0xffff}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	s.tune()
+	return s, nil
+}
+
+func (s *socket) listen() error {
+	local := "0.0.0.0"
+	if s.v6 {
+		local = "::"
+	}
+	if s.raw {
+		network := "ip4:icmp"
+		if s.v6 {
+			network = "ip6:ipv6-icmp"
+		}
+		lc := net.ListenConfig{Control: noBroadcast}
+		conn, err := lc.ListenPacket(context.Background(), network, local)
+		if err != nil {
+			return err
+		}
+		s.PacketConn = conn
+		if s.v6 {
+			s.p6 = ipv6.NewPacketConn(conn)
+		} else {
+			s.p4 = ipv4.NewPacketConn(conn)
+		}
+		return nil
+	}
+	network := "udp4"
+	if s.v6 {
+		network = "udp6"
 	}
 	conn, err := icmp.ListenPacket(network, local)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &socket{PacketConn: conn, raw: raw, v6: v6, id: int(time.Now().UnixNano()>>10) & 0xffff}
-	s.tune()
-	return s, nil
+	s.PacketConn, s.p4, s.p6 = conn, conn.IPv4PacketConn(), conn.IPv6PacketConn()
+	return nil
+}
+
+// noBroadcast takes from a raw socket the right that package net gives it. An echo
+// request to a network's broadcast address would make all of its hosts answer; the
+// kernel knows which addresses those are and refuses.
+func noBroadcast(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_BROADCAST, 0)
+	})
+	return errors.Join(err, failed)
 }
 
 // tune asks for the hop limit of what is received and, on a raw socket, for echo
 // replies only. Without either, pinging still works.
 func (s *socket) tune() {
 	if s.v6 {
-		_ = s.IPv6PacketConn().SetControlMessage(ipv6.FlagHopLimit, true)
+		_ = s.p6.SetControlMessage(ipv6.FlagHopLimit, true)
 		if s.raw {
 			var f ipv6.ICMPFilter
 			f.SetAll(true)
 			f.Accept(ipv6.ICMPTypeEchoReply)
-			_ = s.IPv6PacketConn().SetICMPFilter(&f)
+			_ = s.p6.SetICMPFilter(&f)
 		}
 		return
 	}
-	_ = s.IPv4PacketConn().SetControlMessage(ipv4.FlagTTL, true)
+	_ = s.p4.SetControlMessage(ipv4.FlagTTL, true)
 	if s.raw {
 		var f ipv4.ICMPFilter
 		f.SetAll(true)
 		f.Accept(ipv4.ICMPTypeEchoReply)
-		_ = s.IPv4PacketConn().SetICMPFilter(&f)
+		_ = s.p4.SetICMPFilter(&f)
 	}
 }
 
@@ -178,12 +218,12 @@ func (s *socket) read() (n, hops int, from netip.Addr, err error) {
 	var src net.Addr
 	if s.v6 {
 		var cm *ipv6.ControlMessage
-		if n, cm, src, err = s.IPv6PacketConn().ReadFrom(s.buf[:]); cm != nil {
+		if n, cm, src, err = s.p6.ReadFrom(s.buf[:]); cm != nil {
 			hops = cm.HopLimit
 		}
 	} else {
 		var cm *ipv4.ControlMessage
-		if n, cm, src, err = s.IPv4PacketConn().ReadFrom(s.buf[:]); cm != nil {
+		if n, cm, src, err = s.p4.ReadFrom(s.buf[:]); cm != nil {
 			hops = cm.TTL
 		}
 	}
