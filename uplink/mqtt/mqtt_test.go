@@ -116,7 +116,9 @@ func TestCertificates(t *testing.T) {
 
 func TestDialErrors(t *testing.T) {
 	resolver := func(err error) func(context.Context, string, string) (net.Conn, error) {
-		return func(context.Context, string, string) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: err} }
+		return func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: err}
+		}
 	}
 	silent := listen(t)
 	closed := listen(t)
