@@ -67,6 +67,8 @@ type Options struct {
 	NewEpoch func() uint64
 	// NoSync leaves out the flushes; for tests whose crashes are not power cuts.
 	NoSync bool
+	// Manual leaves commits to Flush and Close; for tests that must know when.
+	Manual bool
 }
 
 // Buffer is an open buffer; Close ends it. Its methods are safe for use by
@@ -363,7 +365,7 @@ func (b *Buffer) beginEpoch(before []store.Epoch) error {
 func (b *Buffer) Add(x collectors.Batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.filled) >= maxFilled && !b.closed && b.trouble == "" {
+	for len(b.filled) >= maxFilled && !b.closed && b.trouble == "" && !b.opt.Manual {
 		b.room.Wait()
 	}
 	if !b.closed {

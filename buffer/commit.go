@@ -19,14 +19,18 @@ func (b *Buffer) commitLoop() {
 	defer tick.Stop()
 	soon := time.NewTimer(eventDelay)
 	soon.Stop()
+	full, event, due := b.full, b.event, tick.C
+	if b.opt.Manual {
+		full, event, due = nil, nil, nil
+	}
 	for {
 		var reply chan error
 		select {
 		case <-b.stop:
 			return
-		case <-tick.C:
-		case <-b.full:
-		case <-b.event:
+		case <-due:
+		case <-full:
+		case <-event:
 			soon.Reset(eventDelay)
 			continue
 		case <-soon.C:

@@ -29,7 +29,7 @@ func DefaultConfig() Config {
 }
 
 // MinBudget is the smallest budget with which the buffer can work.
-const MinBudget Bytes = 4 << 20
+const MinBudget Bytes = 1 << 20
 
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {

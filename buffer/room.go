@@ -32,12 +32,12 @@ func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
 		return err
 	}
 	// Deleting and the gaps it leaves need pages too.
-	limit := int64(b.cfg.Budget) - max(512<<10, int64(b.cfg.Budget)/16)
+	limit := int64(b.cfg.Budget) - max(384<<10, int64(b.cfg.Budget)/16)
 	if used+more <= limit {
 		return nil
 	}
 	// A little more than is needed, so that not every commit has to evict.
-	need := used + more - limit + 128<<10
+	need := used + more - limit + 64<<10
 	if !b.noVictim {
 		freed, err := tx.EvictDelivered(need)
 		if err != nil {

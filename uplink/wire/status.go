@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Status is a box's state, the same on its command line, on its status topic and
+// on the hub's page. What is not built yet is null or empty.
+type Status struct {
+	Site      string    `json:"site"`
+	Version   string    `json:"version"`
+	Time      string    `json:"time"` // RFC 3339
+	Started   string    `json:"started"`
+	Online    bool      `json:"online"` // false in the will: the broker says it when the box is gone
+	Uplink    Uplink    `json:"uplink"`
+	Buffer    Buffer    `json:"buffer"`
+	Devices   Devices   `json:"devices"`
+	Clock     Clock     `json:"clock"`
+	Verdict   *string   `json:"verdict"`
+	Incidents []string  `json:"incidents"`
+	Trouble   []Trouble `json:"trouble"` // what is wrong on the box itself, with what to do
+}
+
+// Uplink is the state of the way to the MSP.
+type Uplink struct {
+	State  string `json:"state"` // "connected", "connecting", "waiting", "not storing", "off"
+	Since  string `json:"since"`
+	Server string `json:"server"`
+	Error  string `json:"error,omitempty"` // of the last attempt, with a hint
+	Ack    string `json:"ack"`
+	Proved bool   `json:"proved"` // false under ack: broker: nothing shows that readings were stored
+}
+
+// Buffer is what waits.
+type Buffer struct {
+	PendingReadings int64    `json:"pending_readings"`
+	PendingBytes    int64    `json:"pending_bytes"`
+	Oldest          *string  `json:"oldest"` // RFC 3339
+	DaysLeft        *float64 `json:"days_left"`
+	UsedBytes       int64    `json:"used_bytes"`
+	BudgetBytes     int64    `json:"budget_bytes"`
+	Dropped         int64    `json:"dropped_readings"`
+}
+
+// Devices counts devices and those whose last poll gave readings.
+type Devices struct {
+	Total     int           `json:"total"`
+	Answering int           `json:"answering"`
+	List      []SourceState `json:"list,omitempty"`
+}
+
+// SourceState is the last outcome of one source.
+type SourceState struct {
+	Source string `json:"source"`
+	Result string `json:"result"`
+	Why    string `json:"why,omitempty"`
+	At     string `json:"at"`
+}
+
+// Clock is the box's clock.
+type Clock struct {
+	Sure bool `json:"sure"`
+}
+
+// Trouble is one thing that is wrong.
+type Trouble struct {
+	What string `json:"what"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// maxListed bounds the sources named in a status message, so that it stays one
+// message; those not answering come first.
+const maxListed = 200
+
+// EncodeStatus writes a status as JSON, of at most one message.
+func EncodeStatus(s *Status) ([]byte, error) {
+	c := *s
+	if len(c.Devices.List) > maxListed {
+		c.Devices.List = c.Devices.List[:maxListed]
+	}
+	b, err := json.Marshal(&c)
+	if err == nil && len(b) > MaxMessage {
+		c.Devices.List = nil
+		b, err = json.Marshal(&c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encoding a status: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeStatus reads a status that may come from anybody.
+func DecodeStatus(b []byte) (*Status, error) {
+	if len(b) > MaxMessage {
+		return nil, errors.New("status is too large")
+	}
+	var s Status
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, errors.New("status is not the JSON of one")
+	}
+	return &s, nil
+}
