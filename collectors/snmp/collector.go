@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -227,9 +228,10 @@ func (c *Collector) readTables(ctx context.Context, names bool, at time.Time) (b
 	}
 	if names {
 		c.namesAt = at
-		if len(errs) > 0 {
-			// What was not read this time is asked for again, but not in each poll
-			// where a column never comes to its end.
+		none := slices.ContainsFunc(c.tables, func(t *table) bool { return len(t.rows) == 0 })
+		if len(errs) > 0 || none {
+			// What was not read this time is asked for again, but not in each poll:
+			// some columns never come to their end, and some devices have no rows.
 			c.namesAt = at.Add(min(time.Minute-c.cfg.NamesEvery, 0))
 		}
 	}

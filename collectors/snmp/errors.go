@@ -87,5 +87,6 @@ const (
 	errNotIncreasing trouble = "the device repeats itself: its identifiers do not increase"
 	errTooManyRows   trouble = "the table has more rows than are read"
 	errTooMany       trouble = "the table takes more requests than are sent"
+	errNoName        trouble = "the device sends variables without a proper name"
 	errEmptyAnswer   trouble = "the device answers without variables"
 )

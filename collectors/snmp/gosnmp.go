@@ -174,8 +174,7 @@ func expired(ctx context.Context) bool {
 	return ok && !time.Now().Before(at)
 }
 
-// convert turns gosnmp's variables into ours. One with a name that is none is
-// left out, which ends its column if nothing else does.
+// convert turns gosnmp's variables into ours. One whose name is none has none.
 func (s *session) convert(vars []gosnmp.SnmpPDU, dst []varbind) []varbind {
 	s.arena = s.arena[:0]
 	for i := range vars {

@@ -150,6 +150,10 @@ func (w *walker) hand(cols []column, ask shape, to sink) {
 }
 
 func (c *column) take(n int, v *varbind, to sink) {
+	if len(v.OID) == 0 {
+		c.fail(errNoName)
+		return
+	}
 	index, ok := below(v.OID, c.root)
 	if !ok || v.absent() {
 		c.end()
