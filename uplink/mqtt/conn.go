@@ -22,6 +22,11 @@ import (
 // maxInFlight keeps clear of the 65,535 packet ids of MQTT.
 const maxInFlight = 60_000
 
+// handOver is how long paho may take to pass a packet to the link. The link takes
+// it at once, so paho only waits this long, and in vain, for a connection that has
+// ended in the same moment. It has nothing to do with the write timeout.
+const handOver = 2 * time.Second
+
 // conn is one connection: a link, the paho client on it and what is in flight.
 type conn struct {
 	transport *Transport
@@ -95,7 +100,7 @@ func (c *conn) clientOptions(hello uplink.Hello) *paho.ClientOptions {
 	o.SetConnectRetry(false)
 	o.SetStore(noStore{})
 	o.SetConnectTimeout(t.ConnectTimeout)
-	o.SetWriteTimeout(t.WriteTimeout)
+	o.SetWriteTimeout(handOver)
 	o.SetKeepAlive(max(t.KeepAlive, time.Second))
 	o.SetPingTimeout(t.PingTimeout)
 	// In order, by one goroutine of paho's: receive does not wait, and neither does

@@ -118,7 +118,7 @@ func (l *link) Write(p []byte) (int, error) {
 	case l.kick <- struct{}{}:
 	default:
 	}
-	if len(l.queue) > maxQueue { // only acknowledgements come this far
+	if len(l.queue)+l.writing > maxQueue { // only acknowledgements come this far
 		l.mu.Unlock()
 		l.fail(errNotReading)
 		l.mu.Lock()

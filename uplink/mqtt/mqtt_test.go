@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +168,24 @@ func TestDialErrors(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
+}
+
+// A web server, a proxy or a captive portal in place of the broker.
+func TestWebSocketRefused(t *testing.T) {
+	for status, reason := range map[int]uplink.Reason{
+		200: uplink.ReasonProtocol, 302: uplink.ReasonProtocol, 404: uplink.ReasonProtocol,
+		401: uplink.ReasonCredentials, 403: uplink.ReasonCredentials, 503: uplink.ReasonBusy,
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/mqtt" {
+				t.Errorf("asked for %s", r.URL.Path)
+			}
+			w.WriteHeader(status)
+		}))
+		_, err := dial(t, mqtt.Options{}, strings.Replace(s.URL, "http", "ws", 1))
+		wantLinkError(t, err, "connack", reason, "")
+		s.Close()
+	}
 }
 
 func TestConnackCodes(t *testing.T) {
