@@ -45,6 +45,7 @@ func parse(r *report, file int, data []byte) (root *node) {
 	if !admissible(r, file, tokens) {
 		return nil
 	}
+	tokens = rejoin(r, file, tokens)
 	// Keys that are set twice are found below, all of them and with both places.
 	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
