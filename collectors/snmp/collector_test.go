@@ -73,7 +73,7 @@ func TestLaterPollsAreSmallAndKeepTheSchema(t *testing.T) {
 
 func TestCredentialsInTurn(t *testing.T) {
 	agent := serve(t, snmptest.Config{MIB: snmptest.Switch(1), Community: "right"})
-	c := collectorOf(t, Config{Address: agent.Addr().String(), Timeout: 50 * time.Millisecond,
+	c := collectorOf(t, Config{Address: agent.Addr().String(), Timeout: 200 * time.Millisecond,
 		Credentials: []Credential{v2c("wrong"), v2c("right")}})
 	mustPoll(t, c)
 	before, _ := agent.Requests()
@@ -130,7 +130,11 @@ func TestManners(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			agent := serve(t, snmptest.Config{MIB: snmptest.Switch(20), Manners: test.manners})
-			c := collectorOf(t, Config{Address: agent.Addr().String(), Timeout: 100 * time.Millisecond, Retries: 1})
+			timeout := 5 * time.Second // not waited for where answers come
+			if strings.Contains(test.name, "lost") {
+				timeout = 300 * time.Millisecond
+			}
+			c := collectorOf(t, Config{Address: agent.Addr().String(), Timeout: timeout, Retries: 1})
 			var bs []collectors.Batch
 			for n := range 3 {
 				var err error
@@ -227,7 +231,7 @@ func TestOutsideTheScope(t *testing.T) {
 func TestAnswersFromAnotherAddress(t *testing.T) {
 	agent := serve(t, snmptest.Config{MIB: snmptest.Switch(1),
 		Manners: snmptest.Manners{ReplyFrom: netip.MustParseAddr("127.0.0.2")}})
-	cfg := Config{Device: "gw", Address: agent.Addr().String(), Credentials: []Credential{v2c("public")}, Timeout: 50 * time.Millisecond}
+	cfg := Config{Device: "gw", Address: agent.Addr().String(), Credentials: []Credential{v2c("public")}, Timeout: 200 * time.Millisecond}
 
 	c := collectorOf(t, cfg)
 	bs := mustPoll(t, c)

@@ -141,12 +141,12 @@ func (c *conn) explain() error {
 		return ErrRefused
 	case errors.Is(c.failure, syscall.EHOSTUNREACH), errors.Is(c.failure, syscall.ENETUNREACH):
 		return ErrUnreachable
-	case timeout && c.received > 0:
-		return ErrOtherAnswer
 	case timeout && c.outside.IsValid():
 		return ErrOtherAddress
 	case timeout && c.discovered:
 		return ErrNoAnswerV3
+	case timeout && c.received > 0:
+		return ErrOtherAnswer
 	case timeout:
 		return ErrNoAnswer
 	case c.failure != nil:

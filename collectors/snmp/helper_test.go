@@ -73,7 +73,7 @@ func collectorOf(t testing.TB, cfg Config, opts ...Option) *Collector {
 		cfg.Credentials = []Credential{v2c("public")}
 	}
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 300 * time.Millisecond
+		cfg.Timeout = 2 * time.Second
 	}
 	c, err := New(cfg, scopeOf("127.0.0.0/8"), opts...)
 	if err != nil {

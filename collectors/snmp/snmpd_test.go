@@ -1,0 +1,164 @@
+package snmp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const snmpd = "/usr/sbin/snmpd"
+
+// netSnmp is net-snmp's agent, run as whoever runs the test, on a free port, with
+// all that it keeps in a folder of the test's.
+type netSnmp struct {
+	t       *testing.T
+	dir     string
+	address string
+	process *exec.Cmd
+}
+
+func startSnmpd(t *testing.T) *netSnmp {
+	t.Helper()
+	if _, err := os.Stat(snmpd); err != nil {
+		t.Skipf("net-snmp's agent is not installed: %v", err)
+	}
+	free, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &netSnmp{t: t, dir: t.TempDir(), address: free.LocalAddr().String()}
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conf := fmt.Sprintf(`agentAddress udp:%s
+rocommunity canary-community 127.0.0.1
+sysName probe-test
+createUser sha SHA "authpass1234" AES "privpass1234"
+createUser sha256 SHA-256 "authpass1234" AES "privpass1234"
+createUser auth SHA-256 "authpass1234"
+rouser sha priv
+rouser sha256 priv
+rouser auth auth
+`, a.address)
+	if err := os.WriteFile(filepath.Join(a.dir, "snmpd.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.start()
+	t.Cleanup(a.kill)
+	return a
+}
+
+// start returns when the agent answers. Until it listens the port is closed, and
+// each poll fails at once.
+func (a *netSnmp) start() {
+	a.t.Helper()
+	none := filepath.Join(a.dir, "none")
+	a.process = exec.Command(snmpd, "-f", "-Lo", "-C", "-c", filepath.Join(a.dir, "snmpd.conf"), "-m", "", "-M", none, "-I", "-smux")
+	// Not where its settings are: it would write over them.
+	state := filepath.Join(a.dir, "state")
+	a.process.Env = []string{"SNMP_PERSISTENT_DIR=" + state, "SNMPCONFPATH=" + none, "MIBS=", "HOME=" + state}
+	if err := a.process.Start(); err != nil {
+		a.t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		c := collectorOf(a.t, Config{Address: a.address, Credentials: []Credential{v2c("canary-community")}})
+		_, err := poll(a.t, c)
+		_ = c.Close()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("the agent does not answer: %v", err)
+		}
+	}
+}
+
+func (a *netSnmp) kill() {
+	_ = a.process.Process.Kill()
+	_ = a.process.Wait()
+}
+
+// TestSnmpdRestart: after kill -9 the engine's boots stay and its time starts
+// anew, which an SNMPv3 session must get over within a poll.
+func TestSnmpdRestart(t *testing.T) {
+	agent := startSnmpd(t)
+	c := collectorOf(t, Config{Address: agent.address, Timeout: time.Second, Credentials: []Credential{{"x", Auth{
+		Version: "3", Username: "sha256", AuthProtocol: "SHA256", AuthPassword: "authpass1234",
+		PrivProtocol: "AES", PrivPassword: "privpass1234"}}}})
+	mustPoll(t, c)
+	agent.kill()
+	if _, err := poll(t, c); !errors.Is(err, ErrRefused) {
+		t.Errorf("error %v of an agent that is gone", err)
+	}
+	agent.start()
+	mustPoll(t, c)
+	mustPoll(t, c)
+	agent.kill()
+	agent.start() // unnoticed: the session is the old one
+	mustPoll(t, c)
+}
+
+func TestSnmpd(t *testing.T) {
+	address := startSnmpd(t).address
+	user := func(change func(*Auth)) Auth {
+		a := Auth{Version: "3", Username: "sha256", SecurityLevel: authPriv, AuthProtocol: "SHA256",
+			AuthPassword: "authpass1234", PrivProtocol: "AES", PrivPassword: "privpass1234"}
+		change(&a)
+		return a
+	}
+	for _, test := range []struct {
+		name string
+		auth Auth
+		want error
+	}{
+		{"v1", Auth{Version: "1", Community: "canary-community"}, nil},
+		{"v2c", Auth{Version: "2c", Community: "canary-community"}, nil},
+		{"v3 SHA-256 AES", user(func(*Auth) {}), nil},
+		{"v3 SHA AES", user(func(a *Auth) { a.Username, a.AuthProtocol = "sha", "SHA" }), nil},
+		{"v3 authNoPriv", user(func(a *Auth) {
+			a.Username, a.SecurityLevel, a.PrivProtocol, a.PrivPassword = "auth", authNoPriv, "", ""
+		}), nil},
+		{"wrong community", Auth{Version: "2c", Community: "canary-wrong"}, ErrNoAnswer},
+		{"unknown user", user(func(a *Auth) { a.Username = "nobody" }), ErrUnknownUser},
+		{"wrong password", user(func(a *Auth) { a.AuthPassword = "canary-wrong" }), ErrWrongDigest},
+		{"wrong protocol", user(func(a *Auth) { a.AuthProtocol = "SHA" }), ErrWrongDigest},
+		{"wrong privacy password", user(func(a *Auth) { a.PrivPassword = "canary-wrong" }), ErrNoAnswerV3},
+		{"a level the user has not", user(func(a *Auth) { a.Username = "auth" }), ErrSecurityLevel},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			timeout := time.Second
+			if test.want != nil {
+				timeout = 200 * time.Millisecond
+			}
+			c := collectorOf(t, Config{Address: address, Credentials: []Credential{{"x", test.auth}}, Timeout: timeout})
+			for range 2 {
+				bs, err := poll(t, c)
+				if test.want != nil {
+					if !errors.Is(err, test.want) {
+						t.Errorf("error %v, want %v", err, test.want)
+					}
+					mustNotTell(t, "the error", fmt.Sprintf("%v %+v %#v", err, err, err), canaries("canary-wrong", "authpass1234", "privpass1234"))
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := readings(bs); count(bs, "ifOperStatus") == 0 {
+					t.Errorf("no interfaces in %v", got)
+				}
+				for s, v := range readings(bs) {
+					if strings.HasPrefix(s, "sysName") && v != "probe-test" && v != "-" {
+						t.Errorf("%s is %s", s, v)
+					}
+				}
+			}
+		})
+	}
+}
