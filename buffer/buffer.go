@@ -110,8 +110,10 @@ type Buffer struct {
 
 	head      atomic.Int64 // the last committed block's number
 	written   atomic.Int64 // readings committed since Open
+	octets    atomic.Int64 // of the blocks committed since Open
 	dropped   atomic.Int64 // readings dropped since Open
 	commits   atomic.Int64
+	beat      atomic.Int64
 	committed chan struct{} // one slot: something was committed
 	flush     chan chan error
 	full      chan struct{}

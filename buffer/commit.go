@@ -11,6 +11,9 @@ import (
 // eventDelay bounds how long an event waits for its commit.
 const eventDelay = 100 * time.Millisecond
 
+// aliveEvery is how often Beat rises at least.
+const aliveEvery = 5 * time.Second
+
 // commitLoop commits on the timer, when a block is full, soon after an event, and
 // when asked to.
 func (b *Buffer) commitLoop() {
@@ -19,15 +22,20 @@ func (b *Buffer) commitLoop() {
 	defer tick.Stop()
 	soon := time.NewTimer(eventDelay)
 	soon.Stop()
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
 	full, event, due := b.full, b.event, tick.C
 	if b.opt.Manual {
 		full, event, due = nil, nil, nil
 	}
 	for {
+		b.beat.Add(1)
 		var reply chan error
 		select {
 		case <-b.stop:
 			return
+		case <-alive.C:
+			continue
 		case <-due:
 		case <-full:
 		case <-event:
@@ -107,6 +115,7 @@ func (b *Buffer) commit() error {
 	b.commits.Add(1)
 	for _, x := range blocks {
 		b.written.Add(int64(x.Readings))
+		b.octets.Add(int64(len(x.Bytes)))
 		if b.opt.Committed != nil {
 			b.opt.Committed(x)
 		}

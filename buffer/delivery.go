@@ -13,6 +13,9 @@ func (b *Buffer) Committed() <-chan struct{} { return b.committed }
 // Head returns the number of the block that was committed last.
 func (b *Buffer) Head() int64 { return b.head.Load() }
 
+// Beat rises for as long as commits go on, or could.
+func (b *Buffer) Beat() int64 { return b.beat.Load() }
+
 // PendingAfter returns pending blocks with after < Seq <= until, in rising order,
 // up to about maxBytes but at least one if there is any.
 func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pending, err error) {
@@ -64,15 +67,16 @@ func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 
 // Stats is the buffer's state.
 type Stats struct {
-	Pending    store.Totals
-	Used, File int64 // octets in use, and of the database file
-	Budget     int64
-	Commits    int64
-	Written    int64 // readings committed since Open
-	Dropped    int64 // readings dropped since Open
-	Trouble    string
-	Epoch      uint64
-	Head       int64
+	Pending      store.Totals
+	Used, File   int64 // octets in use, and of the database file
+	Budget       int64
+	Commits      int64
+	Written      int64 // readings committed since Open
+	WrittenBytes int64 // octets of the blocks committed since Open
+	Dropped      int64 // readings dropped since Open
+	Trouble      string
+	Epoch        uint64
+	Head         int64
 }
 
 // Stats returns the buffer's state.
@@ -81,6 +85,7 @@ func (b *Buffer) Stats() (s Stats, err error) {
 	s.Trouble, s.Epoch = b.trouble, b.epoch.ID
 	b.mu.Unlock()
 	s.Budget, s.Commits, s.Written, s.Dropped, s.Head = int64(b.cfg.Budget), b.commits.Load(), b.written.Load(), b.dropped.Load(), b.head.Load()
+	s.WrittenBytes = b.octets.Load()
 	err = b.st.Load().View(func(tx *store.Tx) error {
 		if s.Pending, err = tx.PendingTotals(); err != nil {
 			return err
