@@ -13,7 +13,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
 )
 
-// loopback is a scope that holds some prefixes and counts what it is asked.
+// loopback is a scope that holds some prefixes.
 type loopback struct{ within []netip.Prefix }
 
 func scopeOf(prefixes ...string) loopback {
@@ -26,7 +26,10 @@ func scopeOf(prefixes ...string) loopback {
 
 var errOutside = errors.New("outside the scope")
 
-func (l loopback) Resolve(_ context.Context, host string, port uint16) (netip.AddrPort, error) {
+func (l loopback) Resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {
+	if err := ctx.Err(); err != nil {
+		return netip.AddrPort{}, err
+	}
 	a, err := netip.ParseAddr(host)
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -87,7 +90,9 @@ func collectorOf(t testing.TB, cfg Config, opts ...Option) *Collector {
 func poll(t testing.TB, c *Collector) ([]collectors.Batch, error) {
 	t.Helper()
 	var bs []collectors.Batch
-	err := c.Collect(context.Background(), func(b collectors.Batch) { bs = append(bs, b) })
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel() // as the scheduler does: a session must outlive its poll's context
+	err := c.Collect(ctx, func(b collectors.Batch) { bs = append(bs, b) })
 	for i := range bs {
 		if err := errors.Join(bs[i].Validate(), bs[i].Schema.Validate()); err != nil {
 			t.Fatalf("batch %d: %v", i, err)

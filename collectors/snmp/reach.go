@@ -127,8 +127,11 @@ func (c *Collector) open(ctx context.Context, a attempt) (link, error) {
 		// The resolver's error names the host and the rule, and has seen no secret.
 		return nil, fmt.Errorf("%w: %w", errResolve, err)
 	}
+	target = netip.AddrPortFrom(target.Addr().Unmap(), target.Port())
+	// The session outlives this poll's context, and a literal address takes no time.
+	later := context.WithoutCancel(ctx)
 	within := func(addr netip.Addr) bool {
-		_, err := c.resolve.Resolve(ctx, addr.String(), target.Port())
+		_, err := c.resolve.Resolve(later, addr.String(), target.Port())
 		return err == nil
 	}
 	s, err := dial(ctx, dialing{

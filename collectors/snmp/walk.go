@@ -50,7 +50,8 @@ type walker struct {
 	requests int // of this poll
 	varbinds int // of this poll
 
-	chosen []int
+	group  []int // columns that are read side by side
+	chosen []int // those of them that the next request asks for
 	oids   [][]byte
 	answer []varbind
 }
@@ -66,6 +67,7 @@ const maxStrikes = 2
 // ran out; columns then stay open. What is wrong with one column is in the column.
 func (w *walker) walk(ctx context.Context, f fetcher, cols []column, to sink) error {
 	strikes := 0
+	w.group = w.group[:0]
 	for {
 		if w.requests >= w.maxRequests {
 			return errTooMany
@@ -110,18 +112,24 @@ func (w *walker) walk(ctx context.Context, f fetcher, cols []column, to sink) er
 	}
 }
 
-// choose picks the columns of the next request and how many repetitions.
+// choose picks the columns of the next request and how many repetitions. Columns
+// that began together stay together until the last has ended: asked for beside one
+// that has just begun, the rest of a column brings what nobody wants, and that
+// costs as much as what is wanted.
 func (w *walker) choose(cols []column) shape {
 	ask := w.pace.next()
-	w.chosen, w.oids = w.chosen[:0], w.oids[:0]
+	w.pick(cols, ask.columns)
+	if len(w.chosen) == 0 {
+		w.regroup(cols, ask.columns)
+		w.pick(cols, ask.columns)
+	}
+	if len(w.chosen) == 0 || ask.reps == 0 {
+		return ask
+	}
+	ask.reps = min(max(ask.reps, ask.columns*ask.reps/len(w.chosen)), w.pace.maxReps)
 	most := 0
-	for i := range cols {
+	for _, i := range w.chosen {
 		c := &cols[i]
-		if c.state != open || len(w.chosen) == ask.columns {
-			continue
-		}
-		w.chosen = append(w.chosen, i)
-		w.oids = append(w.oids, c.last)
 		// One more than there were: only that shows that no row has come.
 		left := c.expect - c.rows + 1
 		if c.expect == 0 || left <= 0 {
@@ -129,9 +137,45 @@ func (w *walker) choose(cols []column) shape {
 		}
 		most = max(most, left)
 	}
-	// What is asked for beyond a table's end costs as much as what is wanted.
 	ask.reps = min(ask.reps, most)
 	return ask
+}
+
+// pick takes the columns of the group that are still open, the hindmost first:
+// where answers are cut off in the middle of a row, the same columns would run
+// further ahead each time, and past their end while others have rows left.
+func (w *walker) pick(cols []column, most int) {
+	w.chosen, w.oids = w.chosen[:0], w.oids[:0]
+	least := -1
+	for _, i := range w.group {
+		if c := &cols[i]; c.state == open && (least < 0 || c.rows < least) {
+			least = c.rows
+		}
+	}
+	for _, behind := range [...]bool{true, false} {
+		for _, i := range w.group {
+			c := &cols[i]
+			if c.state == open && (c.rows == least) == behind && len(w.chosen) < most {
+				w.chosen = append(w.chosen, i)
+				w.oids = append(w.oids, c.last)
+			}
+		}
+	}
+}
+
+// regroup begins with the next columns, in groups as even as they can be: of nine
+// columns where eight may be asked for at once, five and then four.
+func (w *walker) regroup(cols []column, most int) {
+	w.group = w.group[:0]
+	for i := range cols {
+		if cols[i].state == open {
+			w.group = append(w.group, i)
+		}
+	}
+	if n := len(w.group); n > most {
+		groups := (n + most - 1) / most
+		w.group = w.group[:(n+groups-1)/groups]
+	}
 }
 
 // hand gives an answer's variables to their columns.
