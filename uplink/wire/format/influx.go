@@ -1,0 +1,137 @@
+package format
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/siteprobe/siteprobe/collectors"
+)
+
+// AppendInflux appends one reading in line protocol without a line end. What the
+// protocol cannot carry, a missing reading and a gauge that is no finite number,
+// appends nothing.
+func AppendInflux(dst []byte, batch *collectors.Batch, series *collectors.Series, v collectors.Value, wallMs int64, quality []string) []byte {
+	f := v.Gauge()
+	if v.Missing() || series.Kind == collectors.Gauge && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		return dst
+	}
+	dst = appendMeasurement(dst, series.Metric)
+	dst = appendTags(dst, batch.Source, series.Labels)
+	dst = append(dst, " value="...)
+	switch series.Kind {
+	case collectors.Counter:
+		if n := v.Counter(); n > math.MaxInt64 {
+			dst = appendFloat(dst, float64(n))
+		} else {
+			dst = append(strconv.AppendUint(dst, n, 10), 'i')
+		}
+	case collectors.State:
+		dst = append(strconv.AppendInt(dst, v.State(), 10), 'i')
+	case collectors.Text:
+		dst = appendField(dst, v.Text())
+	default:
+		dst = appendFloat(dst, f)
+	}
+	return appendEnd(dst, wallMs, quality)
+}
+
+// AppendInfluxEvent appends one event in line protocol without a line end.
+func AppendInfluxEvent(dst []byte, batch *collectors.Batch, e *collectors.Event, wallMs int64, quality []string) []byte {
+	dst = append(dst, "siteprobe_event"...)
+	dst = appendTag(dst, "kind", e.Kind)
+	dst = appendTag(dst, "severity", e.Severity.String())
+	dst = appendTag(dst, "source", batch.Source)
+	for i := range e.Labels {
+		switch name := e.Labels[i].Name; {
+		case name == "kind", name == "severity", name == "source", name == "device", repeated(e.Labels, i):
+		default:
+			dst = appendTag(dst, name, e.Labels[i].Value)
+		}
+	}
+	dst = appendTag(dst, "device", device(batch.Source, e.Labels))
+	dst = append(dst, " text="...)
+	dst = appendField(dst, e.Text)
+	return appendEnd(dst, wallMs, quality)
+}
+
+func appendTags(dst []byte, source string, labels []collectors.Label) []byte {
+	hasDevice := false
+	for i := range labels {
+		if !repeated(labels, i) {
+			dst = appendTag(dst, labels[i].Name, labels[i].Value)
+		}
+		hasDevice = hasDevice || labels[i].Name == "device"
+	}
+	if !hasDevice {
+		dst = appendTag(dst, "device", device(source, nil))
+	}
+	return dst
+}
+
+func appendEnd(dst []byte, wallMs int64, quality []string) []byte {
+	if len(quality) > 0 {
+		dst = append(dst, `,quality="`...)
+		for i, q := range quality {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, q...) // our own words
+		}
+		dst = append(dst, '"')
+	}
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, wallMs, 10)
+	return append(dst, "000000"...)
+}
+
+// appendMeasurement keeps a name from being read as a comment.
+func appendMeasurement(dst []byte, name string) []byte {
+	if name != "" && name[0] == '#' {
+		dst, name = append(dst, '_'), name[1:]
+	}
+	return appendEscaped(dst, name, false)
+}
+
+// appendTag appends ,name=value; a tag without a value is against the protocol.
+func appendTag(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(dst, ',')
+	dst = appendEscaped(dst, name, true)
+	dst = append(dst, '=')
+	return appendEscaped(dst, value, true)
+}
+
+func appendEscaped(dst []byte, s string, tag bool) []byte {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ' ' || c == ',' || c == '=' && tag:
+			dst = append(dst, '\\', c)
+		case c == '\\':
+			dst = append(dst, '/')
+		case c < ' ' || c == 0x7F:
+			dst = append(dst, '\\', ' ')
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// appendField appends a string field. A line end within it is allowed by the
+// protocol, but would cut the line for whoever reads line by line.
+func appendField(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ' || c == 0x7F:
+			dst = append(dst, ' ')
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
