@@ -190,7 +190,11 @@ func (v Value) Format(k Kind) string {
 	case k == State:
 		return strconv.FormatInt(int64(v.bits), 10)
 	case k == Gauge:
-		return strconv.FormatFloat(v.Gauge(), 'g', -1, 64)
+		f, format := v.Gauge(), byte('f')
+		if a := math.Abs(f); a >= 1e15 || (a != 0 && a < 1e-6) {
+			format = 'g'
+		}
+		return strconv.FormatFloat(f, format, -1, 64)
 	}
 	return v.text
 }

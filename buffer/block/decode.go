@@ -29,9 +29,14 @@ func (c *Codec) Decode(b *Block, schema func(ID) *collectors.Schema, keep func(*
 		return nil, 0, fmt.Errorf("%w: %d sections for %d cover entries", ErrDamaged, len(body.Section), len(b.Cover))
 	}
 	sections = make([]Section, len(b.Cover))
+	columns := cursors(body.Column)
 	for i := range b.Cover {
 		cv := &b.Cover[i]
 		sections[i] = Section{First: cv.First, Schema: cv.Schema}
+		runs, err := columns.take(body.Section[i], cv)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
+		}
 		if keep != nil && !keep(cv) {
 			continue
 		}
@@ -43,14 +48,82 @@ func (c *Codec) Decode(b *Block, schema func(ID) *collectors.Schema, keep func(*
 				return nil, 0, fmt.Errorf("%w: section %d has the schema of another source", ErrDamaged, i)
 			}
 		}
-		if sections[i].Batches, err = decodeSection(body.Section[i], cv, b.T0, s); err != nil {
+		if sections[i].Batches, err = decodeSection(body.Section[i], runs, cv, b.T0, s); err != nil {
 			return nil, 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
 		}
 	}
 	return sections, want, nil
 }
 
-func decodeSection(p *blockpb.Section, cv *Cover, t0 collectors.Stamp, schema *collectors.Schema) ([]collectors.Batch, error) {
+// cursor is what is left of a column.
+type cursor struct {
+	first []uint64
+	delta []int64
+	bits  []uint64
+	text  []string
+}
+
+type cursorList []cursor
+
+func cursors(cs []*blockpb.Column) cursorList {
+	l := make(cursorList, len(cs))
+	for i, c := range cs {
+		l[i] = cursor{c.First, c.Delta, c.Bits, c.Text}
+	}
+	return l
+}
+
+// run is a run with its share of its column: as many values as it may need, of
+// which its kind tells which it does.
+type run struct {
+	*blockpb.Run
+	cursor
+}
+
+// take gives each run of a section its values. Which kind they are of, only the
+// schema tells; but only one kind is in a column.
+func (l cursorList) take(p *blockpb.Section, cv *Cover) ([]run, error) {
+	full := int(cv.Count)
+	for _, n := range p.Note {
+		if n.Empty {
+			full--
+		}
+	}
+	if full < 0 {
+		return nil, errors.New("more empty batches than there are")
+	}
+	out := make([]run, len(p.Run))
+	for i, r := range p.Run {
+		if int(r.Column) >= len(l) || r.Series > collectors.MaxSeries {
+			return nil, errors.New("a run of a column that is not there")
+		}
+		c := &l[r.Column]
+		series, cells := int(r.Series), int(r.Series)*full
+		out[i].Run = r
+		switch {
+		case cells == 0:
+		case r.Float:
+			if len(c.bits) < cells {
+				return nil, errors.New("a column ends early")
+			}
+			out[i].bits, c.bits = c.bits[:cells], c.bits[cells:]
+		case len(c.text) > 0:
+			if len(c.text) < cells {
+				return nil, errors.New("a column ends early")
+			}
+			out[i].text, c.text = c.text[:cells], c.text[cells:]
+		default:
+			if len(c.first) < series || len(c.delta) < cells-series {
+				return nil, errors.New("a column ends early")
+			}
+			out[i].first, c.first = c.first[:series], c.first[series:]
+			out[i].delta, c.delta = c.delta[:cells-series], c.delta[cells-series:]
+		}
+	}
+	return out, nil
+}
+
+func decodeSection(p *blockpb.Section, runs []run, cv *Cover, t0 collectors.Stamp, schema *collectors.Schema) ([]collectors.Batch, error) {
 	if len(p.Stamp) != int(cv.Count) || len(p.Note) > int(cv.Count) {
 		return nil, fmt.Errorf("%d stamps, %d notes for %d batches", len(p.Stamp), len(p.Note), cv.Count)
 	}
@@ -77,7 +150,7 @@ func decodeSection(p *blockpb.Section, cv *Cover, t0 collectors.Stamp, schema *c
 		bs[e.Batch].Events = append(bs[e.Batch].Events, eventFrom(e))
 	}
 	if schema != nil {
-		if err := decodeValues(p.Run, bs, empty, schema); err != nil {
+		if err := decodeValues(runs, bs, empty, schema); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +162,7 @@ func decodeSection(p *blockpb.Section, cv *Cover, t0 collectors.Stamp, schema *c
 	return bs, nil
 }
 
-func decodeValues(runs []*blockpb.Run, bs []collectors.Batch, empty []bool, schema *collectors.Schema) error {
+func decodeValues(runs []run, bs []collectors.Batch, empty []bool, schema *collectors.Schema) error {
 	var rows [][]collectors.Value
 	full := 0
 	for i := range bs {
@@ -107,12 +180,15 @@ func decodeValues(runs []*blockpb.Run, bs []collectors.Batch, empty []bool, sche
 		}
 	}
 	from := 0
-	for _, r := range runs {
+	for i := range runs {
 		if from >= len(schema.Series) {
 			return errors.New("more runs than the schema has")
 		}
 		to := runEnd(schema, from)
-		if err := decodeRun(r, schema.Series[from].Kind, rows, from, to); err != nil {
+		if int(runs[i].Series) != to-from {
+			return fmt.Errorf("a run of %d series where the schema has %d", runs[i].Series, to-from)
+		}
+		if err := decodeRun(&runs[i], schema.Series[from].Kind, rows, from, to); err != nil {
 			return fmt.Errorf("%s: %w", schema.Series[from].Metric, err)
 		}
 		from = to
@@ -123,7 +199,7 @@ func decodeValues(runs []*blockpb.Run, bs []collectors.Batch, empty []bool, sche
 	return nil
 }
 
-func decodeRun(p *blockpb.Run, kind collectors.Kind, rows [][]collectors.Value, from, to int) error {
+func decodeRun(p *run, kind collectors.Kind, rows [][]collectors.Value, from, to int) error {
 	series, cells := to-from, (to-from)*len(rows)
 	if cells == 0 {
 		return nil
@@ -146,24 +222,21 @@ func decodeRun(p *blockpb.Run, kind collectors.Kind, rows [][]collectors.Value, 
 	}
 	switch {
 	case kind == collectors.Text:
-		if len(p.Text) != cells {
-			return fmt.Errorf("%d texts for %d cells", len(p.Text), cells)
+		if len(p.text) != cells {
+			return fmt.Errorf("%d texts for %d cells", len(p.text), cells)
 		}
-		for _, t := range p.Text {
+		for _, t := range p.text {
 			if len(t) > collectors.MaxText {
 				return errors.New("a text is too long")
 			}
 		}
-		each(func(i int) collectors.Value { return collectors.TextValue(p.Text[i]) })
+		each(func(i int) collectors.Value { return collectors.TextValue(p.text[i]) })
 		return nil
-	case kind == collectors.Gauge && len(p.Bits) > 0:
-		if len(p.Bits) != cells {
-			return fmt.Errorf("%d floats for %d cells", len(p.Bits), cells)
-		}
-		each(func(i int) collectors.Value { return collectors.GaugeValue(math.Float64frombits(p.Bits[i])) })
+	case kind == collectors.Gauge && p.Float:
+		each(func(i int) collectors.Value { return collectors.GaugeValue(math.Float64frombits(p.bits[i])) })
 		return nil
-	case len(p.First) != series || len(p.Delta) != series*(len(rows)-1):
-		return fmt.Errorf("%d first values and %d others for %d series of %d batches", len(p.First), len(p.Delta), series, len(rows))
+	case len(p.first) != series || len(p.delta) != cells-series:
+		return fmt.Errorf("%d first values and %d others for %d series of %d batches", len(p.first), len(p.delta), series, len(rows))
 	case p.Scale >= uint32(len(pow10)):
 		return fmt.Errorf("scale %d", p.Scale)
 	}
@@ -171,9 +244,9 @@ func decodeRun(p *blockpb.Run, kind collectors.Kind, rows [][]collectors.Value, 
 	f, d := 0, 0
 	each(func(i int) collectors.Value {
 		if i%len(rows) == 0 {
-			prev, f = p.First[f], f+1
+			prev, f = p.first[f], f+1
 		} else {
-			prev, d = prev+uint64(p.Delta[d]), d+1
+			prev, d = prev+uint64(p.delta[d]), d+1
 		}
 		switch kind {
 		case collectors.Gauge:

@@ -36,11 +36,11 @@ func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 			head.Readings += b.Readings()
 		}
 	}
-	body := &blockpb.Body{Section: make([]*blockpb.Section, len(sections))}
+	e := bodyEncoder{columns: map[column]uint32{}, body: &blockpb.Body{Section: make([]*blockpb.Section, len(sections))}}
 	for i := range sections {
-		body.Section[i] = encodeSection(&sections[i], head.T0)
+		e.body.Section[i] = e.section(&sections[i], head.T0)
 	}
-	raw, err := proto.Marshal(body)
+	raw, err := proto.Marshal(e.body)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a block: %w", err)
 	}
@@ -69,7 +69,18 @@ func headTo(h *Head) *blockpb.Head {
 	return p
 }
 
-func encodeSection(s *Section, t0 collectors.Stamp) *blockpb.Section {
+// bodyEncoder gathers the values of one metric, from all sections, in one column.
+type bodyEncoder struct {
+	body    *blockpb.Body
+	columns map[column]uint32
+}
+
+type column struct {
+	metric string
+	kind   collectors.Kind
+}
+
+func (e *bodyEncoder) section(s *Section, t0 collectors.Stamp) *blockpb.Section {
 	p := &blockpb.Section{Stamp: make([]uint64, len(s.Batches))}
 	full := make([][]collectors.Value, 0, len(s.Batches)) // the batches that have values
 	var schema *collectors.Schema
@@ -96,7 +107,7 @@ func encodeSection(s *Section, t0 collectors.Stamp) *blockpb.Section {
 	}
 	for from := 0; from < len(schema.Series); {
 		to := runEnd(schema, from)
-		p.Run = append(p.Run, encodeRun(schema.Series[from].Kind, full, from, to))
+		p.Run = append(p.Run, e.run(&schema.Series[from], full, from, to))
 		from = to
 	}
 	return p
@@ -112,44 +123,46 @@ func runEnd(s *collectors.Schema, from int) int {
 	return to
 }
 
-func encodeRun(kind collectors.Kind, full [][]collectors.Value, from, to int) *blockpb.Run {
-	p := &blockpb.Run{Missing: missing(full, from, to)}
-	switch kind {
+func (e *bodyEncoder) run(first *collectors.Series, full [][]collectors.Value, from, to int) *blockpb.Run {
+	k := column{first.Metric, first.Kind}
+	i, ok := e.columns[k]
+	if !ok {
+		i = uint32(len(e.body.Column))
+		e.columns[k] = i
+		e.body.Column = append(e.body.Column, &blockpb.Column{})
+	}
+	c := e.body.Column[i]
+	p := &blockpb.Run{Column: i, Series: uint32(to - from), Missing: missing(full, from, to)}
+	switch first.Kind {
 	case collectors.Text:
-		p.Text = make([]string, 0, (to-from)*len(full))
 		for s := from; s < to; s++ {
 			for _, row := range full {
-				p.Text = append(p.Text, row[s].Text())
+				c.Text = append(c.Text, row[s].Text())
 			}
 		}
-		return p
 	case collectors.Gauge:
 		scale, ok := decimalScale(full, from, to)
 		if !ok {
-			p.Bits = make([]uint64, 0, (to-from)*len(full))
+			p.Float = true
 			for s := from; s < to; s++ {
 				for _, row := range full {
-					p.Bits = append(p.Bits, row[s].Counter())
+					c.Bits = append(c.Bits, row[s].Counter())
 				}
 			}
 			return p
 		}
 		p.Scale = uint32(scale)
-		integers(p, full, from, to, func(v *collectors.Value) uint64 { return zigzag(int64(math.Round(v.Gauge() * pow10[scale]))) })
+		integers(c, full, from, to, func(v *collectors.Value) uint64 { return zigzag(int64(math.Round(v.Gauge() * pow10[scale]))) })
 	case collectors.State:
-		integers(p, full, from, to, func(v *collectors.Value) uint64 { return zigzag(v.State()) })
+		integers(c, full, from, to, func(v *collectors.Value) uint64 { return zigzag(v.State()) })
 	default:
-		integers(p, full, from, to, func(v *collectors.Value) uint64 { return v.Counter() })
+		integers(c, full, from, to, func(v *collectors.Value) uint64 { return v.Counter() })
 	}
 	return p
 }
 
-// integers fills first and delta. A missing cell repeats the one before it.
-func integers(p *blockpb.Run, full [][]collectors.Value, from, to int, of func(*collectors.Value) uint64) {
-	p.First = make([]uint64, 0, to-from)
-	if len(full) > 1 {
-		p.Delta = make([]int64, 0, (to-from)*(len(full)-1))
-	}
+// integers appends to first and delta. A missing cell repeats the one before it.
+func integers(c *blockpb.Column, full [][]collectors.Value, from, to int, of func(*collectors.Value) uint64) {
 	for s := from; s < to; s++ {
 		var prev uint64
 		for i, row := range full {
@@ -158,9 +171,9 @@ func integers(p *blockpb.Run, full [][]collectors.Value, from, to int, of func(*
 				v = of(&row[s])
 			}
 			if i == 0 {
-				p.First = append(p.First, v)
+				c.First = append(c.First, v)
 			} else {
-				p.Delta = append(p.Delta, int64(v-prev))
+				c.Delta = append(c.Delta, int64(v-prev))
 			}
 			prev = v
 		}

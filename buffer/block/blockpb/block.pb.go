@@ -220,9 +220,12 @@ func (x *Cover) GetSchema() []byte {
 	return nil
 }
 
+// Body has the sections in the order of Head.cover, and then the values: those of
+// one metric stand together, over all sections, because what is alike packs well.
 type Body struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Section       []*Section             `protobuf:"bytes,1,rep,name=section,proto3" json:"section,omitempty"`
+	Column        []*Column              `protobuf:"bytes,2,rep,name=column,proto3" json:"column,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,11 +267,18 @@ func (x *Body) GetSection() []*Section {
 	return nil
 }
 
+func (x *Body) GetColumn() []*Column {
+	if x != nil {
+		return x.Column
+	}
+	return nil
+}
+
 type Section struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         []uint64               `protobuf:"varint,1,rep,packed,name=stamp,proto3" json:"stamp,omitempty"` // the first as distance from Head.t0, each other from the one before
 	Note          []*Note                `protobuf:"bytes,2,rep,name=note,proto3" json:"note,omitempty"`           // for each batch that is not plainly ok with values
-	Run           []*Run                 `protobuf:"bytes,3,rep,name=run,proto3" json:"run,omitempty"`             // the schema's series, grouped into runs of one metric and kind
+	Run           []*Run                 `protobuf:"bytes,3,rep,name=run,proto3" json:"run,omitempty"`             // the schema's series in their order, grouped into runs of one metric and kind
 	Event         []*Event               `protobuf:"bytes,4,rep,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -338,7 +348,7 @@ type Note struct {
 	Batch         uint32                 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`   // its index in the section
 	Result        uint32                 `protobuf:"varint,2,opt,name=result,proto3" json:"result,omitempty"` // 0 ok, 1 partial, 2 failed, 3 skipped
 	Why           string                 `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
-	Empty         bool                   `protobuf:"varint,4,opt,name=empty,proto3" json:"empty,omitempty"` // it has no values: it takes no place in the runs
+	Empty         bool                   `protobuf:"varint,4,opt,name=empty,proto3" json:"empty,omitempty"` // it has no values: it takes no place in the columns
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,18 +411,16 @@ func (x *Note) GetEmpty() bool {
 	return false
 }
 
-// Run holds the values of consecutive series that share metric and kind: series
-// after series, each over all batches that are not empty. Integers (a counter; a
-// state, zigzag; a gauge x 10^scale, zigzag) are the first of each series in
-// `first`, the others in `delta`, each minus the one before (modulo 2^64).
+// Run says where the values of consecutive series are: the next ones of a column
+// that no run before has taken. They come series after series, each over all
+// batches that are not empty.
 type Run struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	First         []uint64               `protobuf:"varint,1,rep,packed,name=first,proto3" json:"first,omitempty"`
-	Delta         []int64                `protobuf:"zigzag64,2,rep,packed,name=delta,proto3" json:"delta,omitempty"`
-	Scale         uint32                 `protobuf:"varint,3,opt,name=scale,proto3" json:"scale,omitempty"`       // gauges: value = integer / 10^scale
-	Bits          []uint64               `protobuf:"fixed64,4,rep,packed,name=bits,proto3" json:"bits,omitempty"` // gauges that are no such integers: IEEE 754, in place of first and delta
-	Text          []string               `protobuf:"bytes,5,rep,name=text,proto3" json:"text,omitempty"`          // texts, in place of first and delta
-	Missing       []byte                 `protobuf:"bytes,6,opt,name=missing,proto3" json:"missing,omitempty"`    // bit i (from the lowest of each octet) set: cell i holds no reading
+	Column        uint32                 `protobuf:"varint,1,opt,name=column,proto3" json:"column,omitempty"`  // an index of Body.column
+	Series        uint32                 `protobuf:"varint,2,opt,name=series,proto3" json:"series,omitempty"`  // how many
+	Scale         uint32                 `protobuf:"varint,3,opt,name=scale,proto3" json:"scale,omitempty"`    // gauges as integers: value = integer / 10^scale
+	Float         bool                   `protobuf:"varint,4,opt,name=float,proto3" json:"float,omitempty"`    // gauges that are no such integers: taken from Column.bits
+	Missing       []byte                 `protobuf:"bytes,5,opt,name=missing,proto3" json:"missing,omitempty"` // bit i (from the lowest of each octet) set: cell i holds no reading
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -447,18 +455,18 @@ func (*Run) Descriptor() ([]byte, []int) {
 	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *Run) GetFirst() []uint64 {
+func (x *Run) GetColumn() uint32 {
 	if x != nil {
-		return x.First
+		return x.Column
 	}
-	return nil
+	return 0
 }
 
-func (x *Run) GetDelta() []int64 {
+func (x *Run) GetSeries() uint32 {
 	if x != nil {
-		return x.Delta
+		return x.Series
 	}
-	return nil
+	return 0
 }
 
 func (x *Run) GetScale() uint32 {
@@ -468,23 +476,87 @@ func (x *Run) GetScale() uint32 {
 	return 0
 }
 
-func (x *Run) GetBits() []uint64 {
+func (x *Run) GetFloat() bool {
+	if x != nil {
+		return x.Float
+	}
+	return false
+}
+
+func (x *Run) GetMissing() []byte {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// Column holds values. Integers (a counter; a state, zigzag; a gauge x 10^scale,
+// zigzag) are the first of each series in `first`, the others in `delta`, each
+// minus the one before (modulo 2^64).
+type Column struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         []uint64               `protobuf:"varint,1,rep,packed,name=first,proto3" json:"first,omitempty"`
+	Delta         []int64                `protobuf:"zigzag64,2,rep,packed,name=delta,proto3" json:"delta,omitempty"`
+	Bits          []uint64               `protobuf:"fixed64,3,rep,packed,name=bits,proto3" json:"bits,omitempty"` // IEEE 754
+	Text          []string               `protobuf:"bytes,4,rep,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Column) Reset() {
+	*x = Column{}
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Column) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Column) ProtoMessage() {}
+
+func (x *Column) ProtoReflect() protoreflect.Message {
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Column.ProtoReflect.Descriptor instead.
+func (*Column) Descriptor() ([]byte, []int) {
+	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Column) GetFirst() []uint64 {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *Column) GetDelta() []int64 {
+	if x != nil {
+		return x.Delta
+	}
+	return nil
+}
+
+func (x *Column) GetBits() []uint64 {
 	if x != nil {
 		return x.Bits
 	}
 	return nil
 }
 
-func (x *Run) GetText() []string {
+func (x *Column) GetText() []string {
 	if x != nil {
 		return x.Text
-	}
-	return nil
-}
-
-func (x *Run) GetMissing() []byte {
-	if x != nil {
-		return x.Missing
 	}
 	return nil
 }
@@ -502,7 +574,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[6]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +586,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[6]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +599,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{6}
+	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Event) GetBatch() uint32 {
@@ -575,7 +647,7 @@ type Label struct {
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[7]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +659,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[7]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +672,7 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{7}
+	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Label) GetName() string {
@@ -629,7 +701,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[8]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +713,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[8]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +726,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{8}
+	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Schema) GetSource() string {
@@ -690,7 +762,7 @@ type Series struct {
 
 func (x *Series) Reset() {
 	*x = Series{}
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[9]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +774,7 @@ func (x *Series) String() string {
 func (*Series) ProtoMessage() {}
 
 func (x *Series) ProtoReflect() protoreflect.Message {
-	mi := &file_buffer_block_blockpb_block_proto_msgTypes[9]
+	mi := &file_buffer_block_blockpb_block_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +787,7 @@ func (x *Series) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Series.ProtoReflect.Descriptor instead.
 func (*Series) Descriptor() ([]byte, []int) {
-	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{9}
+	return file_buffer_block_blockpb_block_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Series) GetMetric() uint32 {
@@ -768,9 +840,10 @@ const file_buffer_block_blockpb_block_proto_rawDesc = "" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x16\n" +
-	"\x06schema\x18\x04 \x01(\fR\x06schema\"=\n" +
+	"\x06schema\x18\x04 \x01(\fR\x06schema\"q\n" +
 	"\x04Body\x125\n" +
-	"\asection\x18\x01 \x03(\v2\x1b.siteprobe.block.v1.SectionR\asection\"\xa9\x01\n" +
+	"\asection\x18\x01 \x03(\v2\x1b.siteprobe.block.v1.SectionR\asection\x122\n" +
+	"\x06column\x18\x02 \x03(\v2\x1a.siteprobe.block.v1.ColumnR\x06column\"\xa9\x01\n" +
 	"\aSection\x12\x14\n" +
 	"\x05stamp\x18\x01 \x03(\x04R\x05stamp\x12,\n" +
 	"\x04note\x18\x02 \x03(\v2\x18.siteprobe.block.v1.NoteR\x04note\x12)\n" +
@@ -780,14 +853,18 @@ const file_buffer_block_blockpb_block_proto_rawDesc = "" +
 	"\x05batch\x18\x01 \x01(\rR\x05batch\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\rR\x06result\x12\x10\n" +
 	"\x03why\x18\x03 \x01(\tR\x03why\x12\x14\n" +
-	"\x05empty\x18\x04 \x01(\bR\x05empty\"\x89\x01\n" +
-	"\x03Run\x12\x14\n" +
+	"\x05empty\x18\x04 \x01(\bR\x05empty\"{\n" +
+	"\x03Run\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\rR\x06column\x12\x16\n" +
+	"\x06series\x18\x02 \x01(\rR\x06series\x12\x14\n" +
+	"\x05scale\x18\x03 \x01(\rR\x05scale\x12\x14\n" +
+	"\x05float\x18\x04 \x01(\bR\x05float\x12\x18\n" +
+	"\amissing\x18\x05 \x01(\fR\amissing\"\\\n" +
+	"\x06Column\x12\x14\n" +
 	"\x05first\x18\x01 \x03(\x04R\x05first\x12\x14\n" +
-	"\x05delta\x18\x02 \x03(\x12R\x05delta\x12\x14\n" +
-	"\x05scale\x18\x03 \x01(\rR\x05scale\x12\x12\n" +
-	"\x04bits\x18\x04 \x03(\x06R\x04bits\x12\x12\n" +
-	"\x04text\x18\x05 \x03(\tR\x04text\x12\x18\n" +
-	"\amissing\x18\x06 \x01(\fR\amissing\"\x92\x01\n" +
+	"\x05delta\x18\x02 \x03(\x12R\x05delta\x12\x12\n" +
+	"\x04bits\x18\x03 \x03(\x06R\x04bits\x12\x12\n" +
+	"\x04text\x18\x04 \x03(\tR\x04text\"\x92\x01\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\rR\x05batch\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1a\n" +
@@ -819,7 +896,7 @@ func file_buffer_block_blockpb_block_proto_rawDescGZIP() []byte {
 	return file_buffer_block_blockpb_block_proto_rawDescData
 }
 
-var file_buffer_block_blockpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_buffer_block_blockpb_block_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_buffer_block_blockpb_block_proto_goTypes = []any{
 	(*Head)(nil),    // 0: siteprobe.block.v1.Head
 	(*Cover)(nil),   // 1: siteprobe.block.v1.Cover
@@ -827,24 +904,26 @@ var file_buffer_block_blockpb_block_proto_goTypes = []any{
 	(*Section)(nil), // 3: siteprobe.block.v1.Section
 	(*Note)(nil),    // 4: siteprobe.block.v1.Note
 	(*Run)(nil),     // 5: siteprobe.block.v1.Run
-	(*Event)(nil),   // 6: siteprobe.block.v1.Event
-	(*Label)(nil),   // 7: siteprobe.block.v1.Label
-	(*Schema)(nil),  // 8: siteprobe.block.v1.Schema
-	(*Series)(nil),  // 9: siteprobe.block.v1.Series
+	(*Column)(nil),  // 6: siteprobe.block.v1.Column
+	(*Event)(nil),   // 7: siteprobe.block.v1.Event
+	(*Label)(nil),   // 8: siteprobe.block.v1.Label
+	(*Schema)(nil),  // 9: siteprobe.block.v1.Schema
+	(*Series)(nil),  // 10: siteprobe.block.v1.Series
 }
 var file_buffer_block_blockpb_block_proto_depIdxs = []int32{
-	1, // 0: siteprobe.block.v1.Head.cover:type_name -> siteprobe.block.v1.Cover
-	3, // 1: siteprobe.block.v1.Body.section:type_name -> siteprobe.block.v1.Section
-	4, // 2: siteprobe.block.v1.Section.note:type_name -> siteprobe.block.v1.Note
-	5, // 3: siteprobe.block.v1.Section.run:type_name -> siteprobe.block.v1.Run
-	6, // 4: siteprobe.block.v1.Section.event:type_name -> siteprobe.block.v1.Event
-	7, // 5: siteprobe.block.v1.Event.label:type_name -> siteprobe.block.v1.Label
-	9, // 6: siteprobe.block.v1.Schema.series:type_name -> siteprobe.block.v1.Series
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	1,  // 0: siteprobe.block.v1.Head.cover:type_name -> siteprobe.block.v1.Cover
+	3,  // 1: siteprobe.block.v1.Body.section:type_name -> siteprobe.block.v1.Section
+	6,  // 2: siteprobe.block.v1.Body.column:type_name -> siteprobe.block.v1.Column
+	4,  // 3: siteprobe.block.v1.Section.note:type_name -> siteprobe.block.v1.Note
+	5,  // 4: siteprobe.block.v1.Section.run:type_name -> siteprobe.block.v1.Run
+	7,  // 5: siteprobe.block.v1.Section.event:type_name -> siteprobe.block.v1.Event
+	8,  // 6: siteprobe.block.v1.Event.label:type_name -> siteprobe.block.v1.Label
+	10, // 7: siteprobe.block.v1.Schema.series:type_name -> siteprobe.block.v1.Series
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_buffer_block_blockpb_block_proto_init() }
@@ -858,7 +937,7 @@ func file_buffer_block_blockpb_block_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_buffer_block_blockpb_block_proto_rawDesc), len(file_buffer_block_blockpb_block_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
