@@ -8,13 +8,18 @@ import (
 // What the sender decides, apart from doing it.
 
 // longSession is how long a session must have lasted for its end to be news to
-// all sites at once.
-const longSession = 5 * time.Minute
+// all sites at once; a shorter one than steady counts as a failure: a broker that
+// hangs up after the CONNACK, or a second box with the same client id, must not be
+// met by ever quicker attempts.
+const (
+	longSession = 5 * time.Minute
+	steady      = 10 * time.Second
+)
 
 // end is how a session went.
 type end struct {
-	lasted time.Duration // from CONNACK; 0: it never came that far
-	fails  int           // sessions in a row that never came that far, this one included
+	lasted time.Duration // since it was up; 0: it never came that far
+	fails  int           // sessions in a row that were not steady, this one included
 	reason Reason
 }
 
@@ -52,23 +57,27 @@ func reason(err error) Reason {
 const preferredAfter = 24 * time.Hour
 
 // choose tells which server to try: the one that worked last, the others in
-// turn after it failed, and the first again once a day.
-func choose(n, lastGood, fails int, sincePreferred time.Duration) int {
+// turn after it failed, and the first again once a day; daily says that this is
+// the reason, and that the last good one keeps its turn should the first fail.
+func choose(n, lastGood, turn int, sincePreferred time.Duration) (i int, daily bool) {
 	if n == 0 {
-		return -1
+		return -1, false
 	}
-	if fails == 0 && lastGood > 0 && sincePreferred >= preferredAfter {
-		return 0
+	if turn == 0 && lastGood > 0 && sincePreferred >= preferredAfter {
+		return 0, true
 	}
-	return (max(lastGood, 0) + fails) % n
+	return (max(lastGood, 0) + turn) % n, false
 }
 
 // The bounds of what may be in flight, in octets.
 const (
 	minWindow = 256 << 10
 	maxWindow = 8 << 20
-	trickle   = 1 // not storing: one block at a time
 )
+
+// trickleEvery is how far apart blocks are sent, one at a time, while no hub
+// stores them.
+const trickleEvery = 10 * time.Second
 
 // window is about two seconds of the rate at which acknowledgements come.
 func window(perSecond float64) int {

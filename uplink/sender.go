@@ -149,10 +149,10 @@ func (s *Sender) Run(ctx context.Context) error {
 		s.idle(ctx, 0)
 		return nil
 	}
-	lastGood, fails := -1, 0
+	lastGood, turn, fails := -1, 0, 0
 	preferred := time.Now()
 	for ctx.Err() == nil {
-		i := choose(len(s.cfg.Servers), lastGood, fails, time.Since(preferred))
+		i, daily := choose(len(s.cfg.Servers), lastGood, turn, time.Since(preferred))
 		if i == 0 {
 			preferred = time.Now()
 		}
@@ -162,9 +162,16 @@ func (s *Sender) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if lasted > 0 {
-			lastGood, fails = i, 0
-		} else {
+		switch {
+		case lasted >= longSession:
+			lastGood, turn, fails = i, 0, 0
+		case lasted >= steady:
+			lastGood, turn, fails = i, 0, fails/2 // two boxes with one id go on throwing each other out
+		case daily:
+			s.log.Info("the preferred server is no better yet", "server", server, "error", err)
+			continue
+		default:
+			turn++
 			fails++
 		}
 		if errors.Is(err, errRetry) {

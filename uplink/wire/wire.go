@@ -116,7 +116,8 @@ func EncodeReply(r *Reply) [][]byte {
 	return out
 }
 
-// splitAnswer cuts a line with very many ranges: parts of an answer are answers.
+// splitAnswer cuts a line with very many ranges: parts of an answer are answers. A
+// line that says nothing stays: it shows that the account has been read.
 func splitAnswer(l buffer.AnswerLine) (out []buffer.AnswerLine) {
 	const most = 1500
 	for _, h := range l.Has {
@@ -132,6 +133,9 @@ func splitAnswer(l buffer.AnswerLine) (out []buffer.AnswerLine) {
 	}
 	if len(l.Want) > 0 {
 		out = append(out, buffer.AnswerLine{Epoch: l.Epoch, Source: l.Source, Want: l.Want})
+	}
+	if len(out) == 0 {
+		out = append(out, buffer.AnswerLine{Epoch: l.Epoch, Source: l.Source})
 	}
 	return out
 }
