@@ -125,6 +125,7 @@ rocommunity %s 127.0.0.1
 createUser %s SHA-256 "%s" AES "%s"
 rouser %[4]s priv
 sysName linux
+dontLogTCPWrappersConnects yes
 `, first, second, s.community, snmpUser, s.auth, s.priv)
 	if err := writeFile(conf, text); err != nil {
 		return nil, err

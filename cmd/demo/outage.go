@@ -46,7 +46,7 @@ func (d *demo) outage(ctx, cut context.Context) {
 		return
 	}
 	d.say("connected after %s, drained in %s", seconds(connected.Sub(mended)), seconds(drained.Sub(connected)))
-	d.verify(ctx)
+	d.verify(ctx, mended)
 }
 
 // drain waits until everything older than the mended line is delivered. What is
@@ -79,16 +79,16 @@ func (d *demo) drain(ctx context.Context, mended time.Time) (connected, drained 
 	}
 }
 
-// verify asks the hub until it has proof. The probe's account of what there is may
-// come a moment later than its readings.
-func (d *demo) verify(ctx context.Context) {
+// verify asks the hub until it has proof by an account of what there is that the
+// probe has sent since.
+func (d *demo) verify(ctx context.Context, since time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		p, err := d.probe.verify(ctx)
-		if err == nil && p.Complete {
+		if err == nil && p.Complete && p.since(since) {
 			d.say("verify: complete: %s batches of readings expected, %s stored, %d lost", count(p.Expected), count(p.Stored), p.Lost)
 			return
 		}

@@ -87,6 +87,14 @@ func (p *probe) status(ctx context.Context) (*status, error) {
 type proof struct {
 	Expected, Stored, Pending, Lost int64
 	Complete                        bool
+	AsOf                            string `json:"as_of"` // RFC 3339; empty without an account
+}
+
+// since tells whether the proof rests on an account that is not older than at.
+// Times come in whole seconds.
+func (p *proof) since(at time.Time) bool {
+	t, err := time.Parse(time.RFC3339, p.AsOf)
+	return err == nil && !t.Before(at.Truncate(time.Second))
 }
 
 func (p *probe) verify(ctx context.Context) (*proof, error) {

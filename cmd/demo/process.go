@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -41,14 +42,24 @@ func launch(name, log string, died chan<- *process, env []string, argv ...string
 		Setpgid:   true,            // a Ctrl-C is for the demo, which stops them in their order
 		Pdeathsig: syscall.SIGTERM, // a demo that is killed leaves nothing behind
 	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", name, err)
-	}
+	started := make(chan error)
 	go func() { // ends with the program, which stop ends
+		// To the kernel the parent is the thread that starts a program, not the
+		// process: this one has to stay as long as the program does.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		p.err = p.cmd.Wait()
 		close(p.done)
 		died <- p
 	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
 	return p, nil
 }
 
