@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -26,7 +27,9 @@ func site() wire.Site { return wire.Site{Tenant: "t", Name: "s"} }
 // clock runs with the test's time, fake or not.
 type clock struct{ start time.Time }
 
-func (c clock) Now() collectors.Stamp { return collectors.Stamp(time.Since(c.start).Milliseconds() + 1000) }
+func (c clock) Now() collectors.Stamp {
+	return collectors.Stamp(time.Since(c.start).Milliseconds() + 1000)
+}
 func (c clock) Offset() (int64, bool) { return 1_772_366_400_000, true }
 func (c clock) Boot() [16]byte        { return [16]byte{1} }
 
@@ -271,4 +274,11 @@ func (s *spy) sends(id block.ID) int {
 func topicKind(m uplink.Message) wire.Kind {
 	_, k, _ := wire.ParseTopic(m.Topic)
 	return k
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
