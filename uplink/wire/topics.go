@@ -53,7 +53,7 @@ func ParseTopic(t string) (s Site, k Kind, ok bool) {
 		return Site{Tenant: tenant}, Flow, valid(tenant)
 	}
 	name, kind, ok := strings.Cut(rest, "/")
-	return Site{tenant, name}, Kind(kind), ok && valid(tenant) && valid(name)
+	return Site{tenant, name}, Kind(kind), ok && Kind(kind) != Flow && valid(tenant) && valid(name)
 }
 
 // HubTopics are what a hub subscribes to, for all sites of all tenants.
