@@ -139,7 +139,7 @@ func TestSpeed(t *testing.T) {
 	want := map[string]string{
 		`ifHighSpeed{ifIndex="1",ifName="p1",ifAlias=""}`: "1000",
 		`ifSpeed{ifIndex="2",ifName="p2",ifAlias=""}`:     "64000",
-		`ifSpeed{ifIndex="3",ifName="p3",ifAlias=""}`:     "1e+07",
+		`ifSpeed{ifIndex="3",ifName="p3",ifAlias=""}`:     "10000000",
 		`ifHighSpeed{ifIndex="4",ifName="p4",ifAlias=""}`: "0",
 	}
 	d.check("first", d.step(), want, "ifHighSpeed", "ifSpeed")

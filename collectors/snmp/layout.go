@@ -164,12 +164,37 @@ func words(s *collectors.Series) []string {
 func (b *layoutBuilder) build(before *layout) *layout {
 	for i, p := range b.layout.parts {
 		p.words = nil
+		p.byMetric()
 		if before != nil && i < len(before.parts) && sameSchema(before.parts[i].schema, p.schema) {
 			p.schema = before.parts[i].schema
 		}
 	}
 	l := b.layout
 	return &l
+}
+
+// byMetric puts the series of one metric together, in the order in which metrics
+// and rows came: a block keeps their values as one column.
+func (p *part) byMetric() {
+	rank := map[string]int{}
+	for i := range p.schema.Series {
+		m := p.schema.Series[i].Metric
+		if _, ok := rank[m]; !ok {
+			rank[m] = len(rank)
+		}
+	}
+	order := make([]int, len(p.slots))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return rank[p.schema.Series[a].Metric] - rank[p.schema.Series[b].Metric]
+	})
+	series, slots := make([]collectors.Series, len(order)), make([]slot, len(order))
+	for to, from := range order {
+		series[to], slots[to] = p.schema.Series[from], p.slots[from]
+	}
+	p.schema.Series, p.slots = series, slots
 }
 
 func sameSchema(a, b *collectors.Schema) bool {

@@ -59,7 +59,7 @@ func TestCellValue(t *testing.T) {
 		{"a state outside its enumeration", varbind{Tag: tagInteger, Num: 7}, collectors.State, "7"},
 		{"a negative state", varbind{Tag: tagInteger, Num: math.MaxUint64}, collectors.State, "-1"},
 		{"a state sent as a gauge", varbind{Tag: tagGauge32, Num: 2}, collectors.State, "2"},
-		{"a gauge", varbind{Tag: tagGauge32, Num: math.MaxUint32}, collectors.Gauge, "4.294967295e+09"},
+		{"a gauge", varbind{Tag: tagGauge32, Num: math.MaxUint32}, collectors.Gauge, "4294967295"},
 		{"a negative gauge", varbind{Tag: tagInteger, Num: math.MaxUint64 - 4}, collectors.Gauge, "-5"},
 		{"a float", varbind{Tag: tagFloat, Num: uint64(math.Float32bits(0.5))}, collectors.Gauge, "0.5"},
 		{"a double", varbind{Tag: tagDouble, Num: math.Float64bits(0.1)}, collectors.Gauge, "0.1"},
