@@ -5,6 +5,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // Committed is signalled when blocks were committed or have become pending again.
@@ -63,6 +64,18 @@ func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 		return err
 	})
 	return bytes, err
+}
+
+// Schema returns a decoded schema, nil where it is not here.
+func (b *Buffer) Schema(id block.ID) (s *collectors.Schema) {
+	err := b.st.Load().View(func(tx *store.Tx) error {
+		s = tx.Schema(id)
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return s
 }
 
 // Stats is the buffer's state.

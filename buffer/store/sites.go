@@ -32,6 +32,10 @@ func (s *Store) Recent(ctx context.Context, probe, source string, from int64, po
 	h.enough = func() bool { return pollsOf(h.series) > polls }
 	err := h.read(ctx)
 	r := Recent{Series: h.result(), ReadAt: h.newest[source]}
+	for i := range r.Series {
+		p := &r.Series[i]
+		p.Points = slices.DeleteFunc(p.Points, func(x Point) bool { return x.T > r.ReadAt }) // LastHole says it
+	}
 	for _, x := range h.holes[source] {
 		if r.LastHole == nil || x.T > r.LastHole.T {
 			r.LastHole = &x

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/siteprobe/siteprobe/provisioning/config"
+)
+
+// load reads the site file; a mistake in it is wrong usage, a file that cannot be
+// read is not knowing.
+func load(l config.Loader, path string) (*config.Site, error) {
+	site, err := l.Load(path)
+	if err == nil {
+		return site, nil
+	}
+	var bad *config.Error
+	if errors.As(err, &bad) {
+		return nil, &exit{usage, fmt.Errorf("the site file cannot be used:\n%w", err)}
+	}
+	return nil, &exit{unknown, err}
+}
+
+func checkConfigCommand(path *string) *cobra.Command {
+	var l config.Loader
+	c := &cobra.Command{
+		Use: "check-config", Short: "Read the site file and name every mistake in it", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			site, err := load(l, *path)
+			if err != nil {
+				return err
+			}
+			for _, w := range site.Warnings {
+				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: fine: site %s/%s, %d devices, %d checks\n", *path, site.Info.Tenant, site.Info.ID, len(site.Devices), len(site.Checks))
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&l.WithoutSecrets, "without-secrets", false, "do not look up the secrets: for a site file of another machine")
+	return c
+}

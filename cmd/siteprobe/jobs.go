@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/check"
+	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/schedule"
+	"github.com/siteprobe/siteprobe/collectors/scope"
+	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/provisioning/config"
+)
+
+// jobs makes the collectors that a site file asks for. It keeps those whose
+// settings have not changed, with all that they have learned, from one site file
+// to the next.
+type jobs struct {
+	pinger *check.Pinger
+	clock  *host.Clock
+	scope  scope.Config
+	dialer *scope.Dialer
+	made   map[string]made // by source
+}
+
+// made is a collector and the settings it was made of.
+type made struct {
+	settings  any
+	collector collectors.Collector
+}
+
+func newJobs(clock *host.Clock) *jobs {
+	return &jobs{pinger: check.NewPinger(), clock: clock}
+}
+
+// maxTimeout bounds one collection, however seldom it runs.
+const maxTimeout = 2 * time.Minute
+
+// of returns the jobs of a site: every collector there is, in one place.
+func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
+	keep := j.made
+	if j.dialer == nil || !reflect.DeepEqual(j.scope, site.Scope) {
+		d, err := scope.New(site.Scope, nil)
+		if err != nil {
+			return nil, fmt.Errorf("scope: %w", err)
+		}
+		j.scope, j.dialer, keep = site.Scope, d, nil // another contract: nothing made under the old one stays
+	}
+	b := &jobList{made: map[string]made{}, keep: keep}
+
+	for _, d := range site.Devices {
+		set := site.DeviceSettings(d)
+		labels := labelsOf(d.Labels)
+		if len(set.Credentials) > 0 {
+			c := snmp.Config{Device: d.Name, Address: d.Address, Credentials: set.Credentials, Timeout: set.Timeout, Retries: set.Retries, Labels: labels}
+			b.add("device/"+d.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return snmp.New(c, j.dialer) })
+		}
+		switch {
+		case d.Ping && len(set.Credentials) > 0: // beside SNMP it is a source of its own
+			c := check.Config{Name: d.Name + ".ping", Device: d.Name, Timeout: set.Timeout, Labels: d.Labels, ICMP: &check.ICMP{Address: d.Host()}}
+			b.add("check/"+c.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return check.New(c, j.dialer, j.checks()) })
+		case d.Ping:
+			p := check.Ping{Device: d.Name, Address: d.Address, Timeout: set.Timeout, Labels: d.Labels}
+			b.add("device/"+d.Name, d.Name, set.Interval, p, func() (collectors.Collector, error) { return check.NewPing(p, j.dialer, j.checks()) })
+		}
+	}
+	for _, c := range site.Checks {
+		c.Interval, c.Timeout = site.CheckTimes(c.Interval, c.Timeout)
+		b.add("check/"+c.Name, c.Device, c.Interval, c, func() (collectors.Collector, error) { return check.New(c, j.dialer, j.checks()) })
+	}
+	h := host.Config{DataDir: dataDir(site), Clock: j.clock}
+	b.add(host.Source, "", site.Defaults.Interval, h, func() (collectors.Collector, error) { return host.New(h), nil })
+
+	if b.err != nil {
+		return nil, b.err
+	}
+	j.made = b.made
+	return b.jobs, nil
+}
+
+func (j *jobs) checks() check.Options { return check.Options{Pinger: j.pinger} }
+
+type jobList struct {
+	jobs []schedule.Job
+	made map[string]made
+	keep map[string]made
+	err  error
+}
+
+func (b *jobList) add(source, group string, interval time.Duration, settings any, make func() (collectors.Collector, error)) {
+	m, ok := b.keep[source]
+	if !ok || !reflect.DeepEqual(m.settings, settings) {
+		c, err := make()
+		if err != nil {
+			if b.err == nil {
+				b.err = fmt.Errorf("%s: %w", source, err)
+			}
+			return
+		}
+		m = made{settings, c}
+	}
+	b.made[source] = m
+	b.jobs = append(b.jobs, schedule.Job{Source: source, Group: group, Interval: interval, Timeout: min(interval, maxTimeout), Collector: m.collector})
+}
+
+func labelsOf(m map[string]string) (out []collectors.Label) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, collectors.Label{Name: k, Value: m[k]})
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+// Command siteprobe is the appliance: it polls the devices and services that the
+// site file names, keeps every reading until the MSP has stored it, and tells
+// what it knows.
+//
+//	siteprobe run            the daemon
+//	siteprobe check-config   read the site file and name every mistake in it
+//	siteprobe poll           poll once and print the readings
+//	siteprobe status         what the daemon is doing
+//	siteprobe history        readings out of the local buffer
+//	siteprobe version
+//
+// Exit codes: 0 fine; 1 the answer is bad news; 2 wrong usage or config; 3 could
+// not find out.
+//
+// This folder composes the parts and has no logic of its own: run.go reads as the
+// flow, jobs.go names every collector.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// exit is an error with an exit code; its text has been shown already where it is
+// empty.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+// The exit codes.
+const (
+	badNews = 1
+	usage   = 2
+	unknown = 3
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, os.Args[1:]))
+}
+
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if err.Error() != "" {
+		fmt.Fprintln(os.Stderr, "siteprobe:", err)
+	}
+	var e *exit
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return usage
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use: "siteprobe", Short: "Polls a site, keeps every reading until it is stored, tells what broke",
+		SilenceUsage: true, SilenceErrors: true, Version: version,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	var path string
+	root.PersistentFlags().StringVarP(&path, "config", "c", "/etc/siteprobe/siteprobe.yaml", "the site file")
+	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path), &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
+	})
+	return root
+}

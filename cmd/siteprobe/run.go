@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/siteprobe/siteprobe/buffer"
+	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/schedule"
+	"github.com/siteprobe/siteprobe/provisioning/config"
+	"github.com/siteprobe/siteprobe/uplink"
+	"github.com/siteprobe/siteprobe/uplink/mqtt"
+	"github.com/siteprobe/siteprobe/uplink/wire"
+	"github.com/siteprobe/siteprobe/uplink/wire/format"
+)
+
+func runCommand(path *string) *cobra.Command {
+	var level string
+	c := &cobra.Command{
+		Use: "run", Short: "Run the daemon", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := newLog(level)
+			if err != nil {
+				return &exit{usage, err}
+			}
+			return run(c.Context(), *path, log)
+		},
+	}
+	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+// run is the daemon: config -> collectors -> buffer -> uplink. It starts them from
+// the end of the flow, so that nothing has to wait for what comes after it, and
+// stops them from its beginning, so that nothing is lost: no new readings, then
+// the last commit, then the goodbye.
+func run(ctx context.Context, path string, log *slog.Logger) error {
+	site, err := load(config.Loader{}, path)
+	if err != nil {
+		return err
+	}
+	hc := host.Config{DataDir: dataDir(site)}
+	clock := host.NewClock(hc)
+	name := wire.Site{Tenant: site.Info.Tenant, Name: site.Info.ID}
+
+	buf, err := buffer.Open(site.Buffer, buffer.Options{Probe: name.Probe(), Clock: boxClock{clock}, Log: log, Committed: committedLog(log)})
+	if err != nil {
+		return &exit{unknown, err}
+	}
+	seen := newTracker(buf.Add)
+	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
+	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock), started: time.Now()}
+	js, err := d.jobs.of(site)
+	if err == nil {
+		err = sched.Replace(js)
+	}
+	if err != nil {
+		return errors.Join(&exit{usage, err}, buf.Close())
+	}
+	seen.expect(js)
+
+	var senders, others, collecting sync.WaitGroup
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	others.Go(func() { d.serve(serving) })
+	others.Go(func() { d.watchdog(serving) })
+	stopSending, err := d.startSender(&senders)
+	if err != nil {
+		stopServing()
+		others.Wait()
+		return errors.Join(&exit{usage, err}, buf.Close())
+	}
+	var schedErr error
+	collecting.Go(func() { schedErr = sched.Run(ctx) })
+
+	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
+	notify(log, daemon.SdNotifyReady)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-hup:
+			stopSending = d.reload(&senders, stopSending)
+		}
+	}
+
+	notify(log, daemon.SdNotifyStopping)
+	log.Info("siteprobe stops")
+	collecting.Wait()
+	flushErr := buf.Flush()
+	stopSending()
+	senders.Wait()
+	stopServing()
+	others.Wait()
+	return errors.Join(schedErr, flushErr, buf.Close())
+}
+
+// appliance is what a running daemon is made of.
+type appliance struct {
+	path    string
+	log     *slog.Logger
+	name    wire.Site
+	clock   *host.Clock
+	buf     *buffer.Buffer
+	sched   *schedule.Scheduler
+	seen    *tracker
+	jobs    *jobs
+	started time.Time
+
+	mu     sync.Mutex
+	site   *config.Site
+	sender *uplink.Sender
+}
+
+// startSender starts a sender with the site's settings; the function it returns
+// asks it to stop.
+func (d *appliance) startSender(wg *sync.WaitGroup) (context.CancelFunc, error) {
+	opt := uplink.Options{Site: d.name, Buffer: d.buf, Transport: mqtt.New(mqtt.FromConfig(d.site.Uplink)), Status: d.status, Log: d.log}
+	if f := d.site.Uplink.Format; f != uplink.FormatBlock {
+		codec, err := block.NewCodec()
+		if err != nil {
+			return nil, err
+		}
+		if opt.Converter, err = format.New(f, codec, d.buf.Schema); err != nil {
+			return nil, err
+		}
+	}
+	s, err := uplink.New(d.site.Uplink, opt)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.sender = s
+	d.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	wg.Go(func() { _ = s.Run(ctx) }) // it has no error
+	return cancel, nil
+}
+
+// reload takes over a changed site file: it is read and checked whole before
+// anything changes, and on any mistake everything stays as it was.
+func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) context.CancelFunc {
+	notify(d.log, daemon.SdNotifyReloading)
+	defer notify(d.log, daemon.SdNotifyReady)
+	site, err := load(config.Loader{}, d.path)
+	if err != nil {
+		d.log.Error("the site file has mistakes; the one before stays in force", "error", err)
+		return stopSending
+	}
+	if site.Info.ID != d.site.Info.ID || site.Info.Tenant != d.site.Info.Tenant || !reflect.DeepEqual(site.Buffer, d.site.Buffer) ||
+		!reflect.DeepEqual(site.Metrics, d.site.Metrics) || !reflect.DeepEqual(site.Limits, d.site.Limits) {
+		d.log.Error("site.id, site.tenant, buffer, metrics and limits change with a restart only; the site file before stays in force")
+		return stopSending
+	}
+	js, err := d.jobs.of(site)
+	if err == nil {
+		err = d.sched.Replace(js)
+	}
+	if err != nil {
+		d.log.Error("the site file cannot be put in force; the one before stays", "error", err)
+		return stopSending
+	}
+	d.seen.expect(js)
+	changed := !reflect.DeepEqual(site.Uplink, d.site.Uplink)
+	d.mu.Lock()
+	d.site = site
+	d.mu.Unlock()
+	if changed {
+		stopSending()
+		wg.Wait()
+		next, err := d.startSender(wg)
+		if err != nil {
+			d.log.Error("the uplink cannot be started again", "error", err)
+			return stopSending
+		}
+		stopSending = next
+	}
+	d.log.Info("the site file is in force", "devices", len(site.Devices), "checks", len(site.Checks))
+	return stopSending
+}
+
+// watchdog tells systemd that the daemon lives, but only while every stage of the
+// flow advances.
+func (d *appliance) watchdog(ctx context.Context) {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(every / 3)
+	defer tick.Stop()
+	var last [3]uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := d.beats()
+		stuck := ""
+		for i, stage := range []string{"collectors", "buffer", "uplink"} {
+			if now[i] == last[i] {
+				stuck = stage
+			}
+		}
+		last = now
+		if stuck != "" {
+			d.log.Error("a stage stands still; the watchdog is not told that all is well", "stage", stuck)
+			continue
+		}
+		notify(d.log, daemon.SdNotifyWatchdog)
+	}
+}
+
+func (d *appliance) beats() [3]uint64 {
+	d.mu.Lock()
+	s := d.sender
+	d.mu.Unlock()
+	return [3]uint64{d.sched.Beat(), uint64(d.buf.Beat()), uint64(s.Beat())}
+}
+
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Debug("telling systemd", "error", err)
+	}
+}
+
+// committedLog logs each committed block at debug level, with its cover.
+func committedLog(log *slog.Logger) func(*block.Block) {
+	if !log.Enabled(context.Background(), slog.LevelDebug) {
+		return nil
+	}
+	return func(b *block.Block) {
+		var cover strings.Builder
+		for _, c := range b.Cover {
+			fmt.Fprintf(&cover, " %s:%d+%d", c.Source, c.First, c.Count)
+		}
+		log.Debug("committed", "block", b.ID.String(), "epoch", fmt.Sprintf("%016x", b.Epoch), "readings", b.Readings, "cover", cover.String())
+	}
+}
+
+// dataDir is where everything lies that the box keeps.
+func dataDir(site *config.Site) string { return filepath.Dir(site.Buffer.Path) }
+
+// boxClock is the box's clock as the buffer wants it.
+type boxClock struct{ *host.Clock }
+
+// Boot turns the kernel's UUID into its 16 octets.
+func (c boxClock) Boot() (id [16]byte) {
+	b, err := hex.DecodeString(strings.ReplaceAll(c.Clock.Boot(), "-", ""))
+	if err == nil && len(b) == 16 {
+		copy(id[:], b)
+	}
+	return id
+}

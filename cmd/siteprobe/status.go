@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/provisioning/config"
+	"github.com/siteprobe/siteprobe/uplink/wire"
+)
+
+func resultName(i int) string { return collectors.Result(i).String() }
+
+func statusCommand(path *string) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status", Short: "What the daemon is doing", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			site, err := load(config.Loader{WithoutSecrets: true}, *path)
+			if err != nil {
+				return err
+			}
+			raw, err := ask(c.Context(), controlSocket(dataDir(site)), "/status")
+			if err != nil {
+				return &exit{unknown, err}
+			}
+			var s wire.Status
+			if err := json.Unmarshal(raw, &s); err != nil {
+				return &exit{unknown, errors.New("the daemon's answer cannot be read: is it of another version?")}
+			}
+			if asJSON {
+				if _, err := c.OutOrStdout().Write(raw); err != nil {
+					return err
+				}
+			} else {
+				printStatus(c.OutOrStdout(), &s, time.Now())
+			}
+			if s.Devices.Answering < s.Devices.Total || len(s.Trouble) > 0 || s.Uplink.State == "waiting" || s.Uplink.State == "not storing" {
+				return &exit{code: badNews}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "for a program")
+	return c
+}
+
+// ask gets an answer from the daemon.
+func ask(ctx context.Context, socket, what string) ([]byte, error) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://siteprobe"+what, nil)
+	if err != nil {
+		return nil, err
+	}
+	r, err := client.Do(req)
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, errors.New("the daemon is not running (systemctl status siteprobe says why)")
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("no right to ask the daemon: be root, or in the group that owns %s", socket)
+	case err != nil:
+		return nil, fmt.Errorf("asking the daemon: %w", err)
+	}
+	defer r.Body.Close()
+	return io.ReadAll(io.LimitReader(r.Body, 1<<20))
+}
+
+func printStatus(w io.Writer, s *wire.Status, now time.Time) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer t.Flush()
+	fmt.Fprintf(t, "site\t%s, siteprobe %s, running %s\n", s.Site, s.Version, since(s.Started, now))
+	up := s.Uplink.State
+	if s.Uplink.Server != "" {
+		up += " to " + s.Uplink.Server
+	}
+	up += " for " + since(s.Uplink.Since, now)
+	if s.Uplink.State == "off" && s.Uplink.Server == "" {
+		up = "off: no server is configured, readings stay here"
+	}
+	fmt.Fprintf(t, "uplink\t%s\n", up)
+	if s.Uplink.Error != "" {
+		fmt.Fprintf(t, "\t%s\n", s.Uplink.Error)
+	}
+	if !s.Uplink.Proved {
+		fmt.Fprintf(t, "\tack: broker: nothing proves that readings are stored\n")
+	}
+	waits := "nothing waits"
+	if s.Buffer.PendingReadings > 0 {
+		waits = fmt.Sprintf("%d readings wait (%s)", s.Buffer.PendingReadings, size(s.Buffer.PendingBytes))
+		if s.Buffer.Oldest != nil {
+			waits += ", the oldest for " + since(*s.Buffer.Oldest, now)
+		}
+	}
+	fmt.Fprintf(t, "buffer\t%s; %s of %s used\n", waits, size(s.Buffer.UsedBytes), size(s.Buffer.BudgetBytes))
+	if s.Buffer.DaysLeft != nil {
+		fmt.Fprintf(t, "\troom for %.1f days without an uplink\n", *s.Buffer.DaysLeft)
+	}
+	if s.Buffer.Dropped > 0 {
+		fmt.Fprintf(t, "\t%d readings were dropped for want of room\n", s.Buffer.Dropped)
+	}
+	fmt.Fprintf(t, "devices\t%d of %d answer\n", s.Devices.Answering, s.Devices.Total)
+	for _, d := range s.Devices.List {
+		if d.Result == "ok" {
+			continue
+		}
+		fmt.Fprintf(t, "\t%s\t%s\t%s\n", d.Source, d.Result, d.Why)
+	}
+	clock := "synchronised"
+	if !s.Clock.Sure {
+		clock = "not synchronised"
+	}
+	fmt.Fprintf(t, "clock\t%s\n", clock)
+	for _, x := range s.Trouble {
+		fmt.Fprintf(t, "trouble\t%s\n\t-> %s\n", x.What, x.Hint)
+	}
+}
+
+// since writes how long ago a time was, coarsely.
+func since(at string, now time.Time) string {
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return "?"
+	}
+	d := max(now.Sub(t), 0)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dmin", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+func size(n int64) string {
+	switch {
+	case n < 10<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 10<<20:
+		return fmt.Sprintf("%d KiB", n>>10)
+	case n < 10<<30:
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d GiB", n>>30)
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/schedule"
+	"github.com/siteprobe/siteprobe/uplink/wire"
+)
+
+// tracker remembers each source's last outcome on the way to the buffer.
+type tracker struct {
+	next func(collectors.Batch)
+
+	mu   sync.Mutex
+	last map[string]wire.SourceState
+}
+
+func newTracker(next func(collectors.Batch)) *tracker {
+	return &tracker{next: next, last: map[string]wire.SourceState{}}
+}
+
+// expect sets which sources there are; the others are forgotten.
+func (t *tracker) expect(js []schedule.Job) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := map[string]wire.SourceState{}
+	for _, j := range js {
+		s, ok := t.last[j.Source]
+		if !ok {
+			s = wire.SourceState{Source: j.Source, Result: "waiting"}
+		}
+		last[j.Source] = s
+	}
+	t.last = last
+}
+
+func (t *tracker) add(b collectors.Batch) {
+	t.mu.Lock()
+	if s, ok := t.last[b.Source]; ok && (b.Outcome.Result != collectors.Skipped || s.Result == "waiting" || s.Result == "skipped") {
+		// A slot that was skipped while it backs off tells less than the failure before.
+		t.last[b.Source] = wire.SourceState{Source: b.Source, Result: result(&b), Why: b.Outcome.Why, At: time.Now().UTC().Format(time.RFC3339)}
+	}
+	t.mu.Unlock()
+	t.next(b)
+}
+
+// result is the outcome, or "down" for a check that was carried out and found so.
+func result(b *collectors.Batch) string {
+	if b.Schema != nil && b.Outcome.Result == collectors.OK {
+		for i := range b.Schema.Series {
+			if b.Schema.Series[i].Metric == "probe_success" && i < len(b.Values) && !b.Values[i].Missing() {
+				if f, _ := b.Values[i].Float(b.Schema.Series[i].Kind); f == 0 {
+					return "down"
+				}
+			}
+		}
+	}
+	return b.Outcome.Result.String()
+}
+
+// devices counts the devices, and lists all sources, those with trouble first.
+func (t *tracker) devices() (d wire.Devices) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for source, s := range t.last {
+		if strings.HasPrefix(source, "device/") {
+			d.Total++
+			if s.Result == "ok" || s.Result == "partial" {
+				d.Answering++
+			}
+		}
+		d.List = append(d.List, s)
+	}
+	rank := map[string]int{"failed": 0, "down": 0, "partial": 1, "skipped": 2, "waiting": 3, "ok": 4}
+	slices.SortFunc(d.List, func(a, b wire.SourceState) int {
+		return cmp.Or(cmp.Compare(rank[a.Result], rank[b.Result]), cmp.Compare(a.Source, b.Source))
+	})
+	return d
+}
