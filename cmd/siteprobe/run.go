@@ -50,6 +50,9 @@ func runCommand(path *string) *cobra.Command {
 // stops them from its beginning, so that nothing is lost: no new readings, then
 // the last commit, then the goodbye.
 func run(ctx context.Context, path string, log *slog.Logger) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // first of all: before this a reload would end the daemon
+	defer signal.Stop(hup)
 	site, err := load(config.Loader{}, path)
 	if err != nil {
 		return err
@@ -90,9 +93,6 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
 	notify(log, daemon.SdNotifyReady)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
