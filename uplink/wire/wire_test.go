@@ -48,7 +48,7 @@ func TestAccountRoundTrip(t *testing.T) {
 	big := &buffer.Account{Probe: "t/s"}
 	for i := range 3000 {
 		l := buffer.AccountLine{Epoch: uint64(i % 7), Source: fmt.Sprintf("device/%d %s", i, strings.Repeat("x", i%90)), Next: 10_000}
-		if i%10 == 0 {
+		if i%60 == 0 {
 			l.Pending = []buffer.TierRanges{{Ranges: ranges(500, 2)}}
 		}
 		big.Lines = append(big.Lines, l)
@@ -84,7 +84,7 @@ func TestReplyRoundTrip(t *testing.T) {
 	}
 	for i := range 5000 {
 		r.Stored = append(r.Stored, id())
-		if i%10 == 0 {
+		if i%60 == 0 {
 			r.Unreadable = append(r.Unreadable, id())
 			r.Missing = append(r.Missing, wire.Missing{Block: id(), Schemas: []block.ID{id(), id()}})
 		}
