@@ -13,8 +13,11 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
 )
 
-// noSnmpd as the flag --snmpd does without net-snmp.
-const noSnmpd = "none"
+// Values of the flag --snmpd: where Debian has it, and that it is done without.
+const (
+	defaultSnmpd = "/usr/sbin/snmpd"
+	noSnmpd      = "none"
+)
 
 // startAgents starts what the probe polls over SNMP: net-snmp's agent, as two
 // devices, and a simulated switch.
@@ -62,6 +65,9 @@ func (d *demo) haveSnmpd(ctx context.Context) (bool, error) {
 	if _, err := os.Stat(d.o.snmpd); err == nil {
 		return true, nil
 	}
+	if d.o.snmpd != defaultSnmpd {
+		return false, fmt.Errorf("there is no %s, which --snmpd names", d.o.snmpd)
+	}
 	apt, err := exec.LookPath("apt-get")
 	if err != nil || os.Geteuid() != 0 {
 		hint := "install net-snmp's snmpd to poll the real thing, or name it with --snmpd"
@@ -100,6 +106,7 @@ func install(ctx context.Context, apt string) (err error) {
 	for _, args := range [][]string{{"-q", "update"}, {"-q", "install", "-y", "--no-install-recommends", "snmpd"}} {
 		c := exec.CommandContext(ctx, apt, args...)
 		c.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		c.Cancel = func() error { return c.Process.Signal(os.Interrupt) } // killed, it would leave a package half installed
 		if text, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("apt-get %s: %w\n%s", args[1], err, lastLines(string(text), 6))
 		}

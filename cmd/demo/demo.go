@@ -108,7 +108,11 @@ func (d *demo) startHub(ctx context.Context, s *secrets) (broker string, err err
 }
 
 func (d *demo) startProbe(ctx context.Context, s *secrets, devices []device, broker string) error {
-	checks := checks(ctx, d.page, broker)
+	ping := mayPing()
+	if !ping {
+		d.out.line("no pings: this user may not send echo requests (sysctl net.ipv4.ping_group_range says who may)")
+	}
+	checks := checks(ctx, d.page, broker, ping)
 	file := filepath.Join(d.state, "site.yaml")
 	data := filepath.Join(d.state, "probe")
 	if err := os.MkdirAll(data, 0o700); err != nil {

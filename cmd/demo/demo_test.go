@@ -15,17 +15,15 @@ import (
 	"time"
 )
 
-const snmpd = "/usr/sbin/snmpd"
-
 // TestDemo runs the demo with a cut, as a user who looks at the page sees it.
 func TestDemo(t *testing.T) {
-	if _, err := os.Stat(snmpd); err != nil {
+	if _, err := os.Stat(defaultSnmpd); err != nil {
 		if os.Getenv("SITEPROBE_REQUIRE") != "" {
 			t.Fatalf("SITEPROBE_REQUIRE is set: %v", err)
 		}
 		t.Skipf("net-snmp's agent is not installed: %v", err)
 	}
-	r := begin(t, "--snmpd", snmpd, "--for", "2m", "--cut-after", "3s", "--cut-for", "5s")
+	r := begin(t, "--for", "2m", "--cut-after", "3s", "--cut-for", "5s")
 	if r.await(`(?m)^snmpd +net-snmp \d`) == "" {
 		t.Error("net-snmp's agent is not named")
 	}

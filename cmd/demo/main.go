@@ -62,7 +62,7 @@ func execute(ctx context.Context, args []string, in *os.File, out, errOut io.Wri
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
 	f.SetOutput(errOut)
 	f.StringVar(&o.state, "state", "", "the `folder` where all is kept (default: .run in the repository)")
-	f.StringVar(&o.snmpd, "snmpd", "/usr/sbin/snmpd", "net-snmp's agent; none: a simulated one stands in")
+	f.StringVar(&o.snmpd, "snmpd", defaultSnmpd, "net-snmp's agent; none: a simulated one stands in")
 	f.DurationVar(&o.runFor, "for", 0, "stop after this time (default: when asked to)")
 	f.DurationVar(&o.cutAfter, "cut-after", 0, "cut the line after this time (default: when asked to)")
 	f.DurationVar(&o.cutFor, "cut-for", time.Minute, "for how long a line is cut")
