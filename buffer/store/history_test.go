@@ -209,3 +209,27 @@ func TestHistoryWithinATime(t *testing.T) {
 		t.Error(events, err)
 	}
 }
+
+// BenchmarkLine reads one device's series of a day, of a site with twelve devices
+// polled each minute and a block every five seconds.
+func BenchmarkLine(b *testing.B) {
+	k := open(b)
+	var ss []*collectors.Schema
+	for d := range 12 {
+		s := &collectors.Schema{Source: fmt.Sprint("device/", d)}
+		for i := range 250 {
+			s.Series = append(s.Series, collectors.Series{Metric: "m", Kind: collectors.Gauge, Labels: []collectors.Label{{Name: "ifIndex", Value: fmt.Sprint(i)}}})
+		}
+		ss = append(ss, s)
+	}
+	const blocks = 17280
+	for i := range int64(blocks) {
+		k.put(block.Readings, at(ss[i%12], i*5000, float64(i)))
+	}
+	for b.Loop() {
+		p, _, err := k.Line(context.Background(), store.Query{Probe: probe, Source: "device/3", Series: ss[3].Series[7].String()})
+		if err != nil || len(p.Points) != blocks/12 {
+			b.Fatal(p, err)
+		}
+	}
+}

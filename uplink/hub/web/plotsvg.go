@@ -58,7 +58,7 @@ func (d *drawing) wide() *figure  { return d.draw("wide", 1040, 320) }
 func (d *drawing) phone() *figure { return d.draw("phone", 360, 260) }
 
 func (d *drawing) draw(class string, w, h int) *figure {
-	f := &figure{Class: class, W: w, H: h, Top: 26, Bottom: float64(h - 24), Right: float64(w - 12)}
+	f := &figure{Class: class, W: w, H: h, Top: 34, Bottom: float64(h - 24), Right: float64(w - 12)}
 	lo, hi := d.bounds()
 	unit, _ := shownAs(d.series)
 	sc := scaleOf(max(math.Abs(lo), math.Abs(hi)), unit)

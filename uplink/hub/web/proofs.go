@@ -60,6 +60,13 @@ func (p *proofs) entry(probe string) *proofEntry {
 	return e
 }
 
+// forget lets go of a site: anybody may ask for sites that there are not.
+func (p *proofs) forget(probe string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.sites, probe)
+}
+
 // whole returns a site's proof with each source. It must not be changed.
 func (p *proofs) whole(probe string) (*hub.Proof, *summary, error) {
 	e := p.entry(probe)
@@ -67,6 +74,7 @@ func (p *proofs) whole(probe string) (*hub.Proof, *summary, error) {
 	defer e.mu.Unlock()
 	if e.whole == nil || p.now().Sub(e.at) >= proofAge {
 		if err := p.verify(probe, e); err != nil {
+			p.forget(probe)
 			return nil, nil, err
 		}
 	}

@@ -139,11 +139,20 @@ func labelsText(ls []collectors.Label) string {
 // factOf shows a series that stands alone: its newest reading, whenever that was.
 func (w *Web) factOf(s wire.Site, p *store.Points) fact {
 	x := *p
-	for n := len(x.Points); n > 1 && x.Points[n-1].V.Missing(); n-- {
-		x.Points = x.Points[:n-1]
+	if last := lastValue(p.Points); last >= 0 {
+		x.Points = x.Points[:last+1]
 	}
 	v, at := w.showLast(&x)
 	return fact{Name: words(p.Series.Metric), Text: v.Text, Tone: v.Tone, At: w.whenMS(at), URL: plotURL(s, p.Source, p.Series.String(), defaultHours, 0)}
+}
+
+// lastValue is where the newest reading is, -1 where there is none.
+func lastValue(ps []store.Point) int {
+	i := len(ps) - 1
+	for i >= 0 && ps[i].V.Missing() {
+		i--
+	}
+	return i
 }
 
 // viewOf shows a table's readings of the newest poll. Rows that it no longer has
@@ -152,7 +161,7 @@ func (w *Web) viewOf(s wire.Site, t *table, readAt int64) *view {
 	v := &view{Columns: t.Columns, Left: t.Left}
 	var index []int
 	v.Index, index = indexHeads(t.Index)
-	v.Interfaces = slices.Contains(t.Index, "ifIndex")
+	v.Interfaces = len(t.Index) > 1 && t.Index[0] == "ifIndex"
 	for _, r := range t.Rows {
 		x := viewRow{}
 		for _, i := range index {

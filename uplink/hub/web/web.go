@@ -152,8 +152,8 @@ type answer struct {
 
 // Errors that are the reader's; everything else is ours.
 var (
-	errNotFound = errors.New("There is no such page.")
-	errNoSite   = errors.New("Nothing ever came from a site of this name.")
+	errNotFound = errors.New("no such page")
+	errNoSite   = errors.New("no such site")
 )
 
 // badQuery is a parameter that cannot be used, as a sentence.
@@ -207,10 +207,10 @@ func (w *Web) failure(r *http.Request, err error) (*answer, int) {
 	code, text := http.StatusInternalServerError, "The hub could not find this out; its log says why."
 	var bad badQuery
 	switch {
-	case errors.Is(err, errNotFound), errors.Is(err, errNoSite):
-		code, text = http.StatusNotFound, err.Error()
-	case errors.Is(err, hub.ErrUnknownSite):
-		code, text = http.StatusNotFound, errNoSite.Error()
+	case errors.Is(err, errNotFound):
+		code, text = http.StatusNotFound, "There is no such page."
+	case errors.Is(err, errNoSite), errors.Is(err, hub.ErrUnknownSite):
+		code, text = http.StatusNotFound, "Nothing ever came from a site of this name."
 	case errors.As(err, &bad):
 		code, text = http.StatusBadRequest, err.Error()
 	default:
