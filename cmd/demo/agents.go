@@ -155,6 +155,6 @@ dontLogTCPWrappersConnects yes
 	if err != nil {
 		return nil, err
 	}
-	d.out.item("snmpd", "net-snmp %s on %s over SNMPv2c, and on %s over SNMPv3 (SHA-256, AES)", version, first, second)
+	d.out.item("snmpd", "net-snmp %s: SNMPv2c on %s, SNMPv3 on %s", version, first, second)
 	return []device{{"linux-v2c", first, "v2c"}, {"linux-v3", second, "v3"}}, nil
 }

@@ -142,7 +142,7 @@ func (d *demo) startProbe(ctx context.Context, s *secrets, devices []device, bro
 	for i, c := range checks {
 		names[i] = c.Kind
 	}
-	d.out.item("probe", "polls %d devices, %d services (%s) and this machine every 5 s", len(devices), len(checks), strings.Join(names, ", "))
+	d.out.item("probe", "%d devices, %d services (%s) and this machine, every 5 s", len(devices), len(checks), strings.Join(names, ", "))
 	return nil
 }
 

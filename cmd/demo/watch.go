@@ -94,12 +94,12 @@ func (d *demo) hints(keys bool) {
 	d.out.line("at the probe, in another terminal:")
 	d.out.line("  %s status", probe)
 	d.out.line("  %s poll --device switch", probe)
-	d.out.line("  %s history --device switch --metric ifHCInOctets --from 5m", probe)
+	d.out.line("  %s history --metric ifHCInOctets --from 5m", probe)
 	d.out.line("and at the hub's proof that nothing is missing:")
 	d.out.line("  %s --data %s verify", filepath.Join(bin, "siteprobe-hub"), filepath.Join(d.shown, "hub"))
 	d.out.line("")
 	if keys {
-		d.out.line("c cuts the line to the hub for %v (c again mends it), h shows this again, q stops", brief(d.o.cutFor))
+		d.out.line("c cuts the line to the hub for %v (again: mends it), h shows this, q stops", brief(d.o.cutFor))
 	} else {
 		d.out.line("no terminal, hence no keys: --cut-after cuts the line; Ctrl-C, SIGTERM or --for stops")
 	}
