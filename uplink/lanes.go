@@ -266,6 +266,9 @@ func (x *session) repeat(f *flying, tried int) error {
 	if tried >= maxTries {
 		x.log.Warn("a block is not stored although it was sent several times; it goes last", "block", f.ID.String(), "tries", tried)
 		x.park(f.ID)
+		if tried == maxTries {
+			x.revisit, x.drained = true, false // once, when nothing else waits
+		}
 		return nil
 	}
 	x.stats.redelivered.Add(1)
@@ -284,11 +287,8 @@ func (x *session) park(id block.ID) {
 // unpark gives what was left out another chance; tried is how often it counts as
 // sent already.
 func (x *session) unpark(tried int) {
-	clear(x.tries)
 	for id := range x.parked {
-		if tried > 0 {
-			x.tries[id] = tries{tried, tried}
-		}
+		x.tries[id] = tries{tried, tried}
 	}
 	clear(x.parked)
 	x.rescan()

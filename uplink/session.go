@@ -37,7 +37,7 @@ type session struct {
 	asking        bool // an account was sent
 	daily, hourly time.Time
 	drained       bool // an account was sent since the backlog is gone
-	revisited     bool // what was parked had its second chance
+	revisit       bool // what was parked is to have a second chance
 }
 
 // sent is a published message that waits for its PUBACK; of a block's messages
@@ -258,9 +258,9 @@ func (x *session) timers() error {
 	case now.Sub(x.hourly) > time.Hour:
 		return x.account(buffer.Unsettled)
 	case !x.drained && x.backfill && !x.trickle && x.exhausted(x.opt.Buffer.Head()) && now.Sub(x.hourly) > 10*time.Second:
-		if len(x.parked) > 0 && !x.revisited {
-			x.revisited = true
-			x.unpark(maxTries - 1) // it goes last, and once
+		if x.revisit {
+			x.revisit = false
+			x.unpark(maxTries) // once, and last
 			return nil
 		}
 		x.drained = true

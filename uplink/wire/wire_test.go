@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,8 +153,8 @@ func TestSchemasRoundTrip(t *testing.T) {
 		}
 		got = append(got, part...)
 	}
-	if d := cmp.Diff(all, got); d != "" {
-		t.Errorf("%.500s", d)
+	if !slices.EqualFunc(all, got, bytes.Equal) {
+		t.Errorf("%d schemas became %d, or other ones", len(all), len(got))
 	}
 	if wire.EncodeSchemas(nil) != nil {
 		t.Error("no schemas take messages")
