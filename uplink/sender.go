@@ -126,7 +126,9 @@ func (s *Sender) Beat() int64 { return s.beat.Load() }
 func (s *Sender) set(state, server string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if state != s.state.State || server != s.state.Server {
+	// An outage is one, however often a server is tried meanwhile.
+	down := func(state string) bool { return state == StateWaiting || state == StateConnecting }
+	if s.state.Since == "" || (state != s.state.State && !(down(state) && down(s.state.State))) {
 		s.state.Since = time.Now().UTC().Format(time.RFC3339)
 	}
 	s.state.State, s.state.Server = state, server

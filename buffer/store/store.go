@@ -107,7 +107,14 @@ func (s *Store) open(o Options) error {
 			return err
 		}
 	} else {
-		var err error
+		// What a site measures is nobody else's: SQLite would make it world-readable.
+		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
 		if s.w, err = sql.Open("sqlite3", dsn("&_txlock=immediate")); err != nil {
 			return err
 		}

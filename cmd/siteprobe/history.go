@@ -138,8 +138,11 @@ func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, x := range p.Points {
 		v := "-"
-		if !x.V.Missing() {
-			v = x.V.Format(p.Series.Kind)
+		switch {
+		case !x.V.Missing():
+			v = printable(x.V.Format(p.Series.Kind))
+		case p.Series.Kind == collectors.Text:
+			continue // texts are not asked for in every poll
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, p.Series.Unit)
 	}

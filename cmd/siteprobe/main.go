@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // a small box may have no zone files
 
 	"github.com/spf13/cobra"
 )

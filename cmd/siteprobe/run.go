@@ -57,8 +57,10 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	hc := host.Config{DataDir: dataDir(site)}
-	clock := host.NewClock(hc)
+	for _, w := range site.Warnings {
+		log.Warn("the site file", "at", w.String())
+	}
+	clock := host.NewClock(host.Config{DataDir: dataDir(site)})
 	name := wire.Site{Tenant: site.Info.Tenant, Name: site.Info.ID}
 
 	buf, err := buffer.Open(site.Buffer, buffer.Options{Probe: name.Probe(), Clock: boxClock{clock}, Log: log, Committed: committedLog(log)})

@@ -46,7 +46,7 @@ func statusCommand(path *string) *cobra.Command {
 			} else {
 				printStatus(c.OutOrStdout(), &s, time.Now())
 			}
-			if s.Devices.Answering < s.Devices.Total || len(s.Trouble) > 0 || s.Uplink.State == "waiting" || s.Uplink.State == "not storing" {
+			if s.Devices.Answering+s.Devices.Waiting < s.Devices.Total || len(s.Trouble) > 0 || s.Uplink.State == "waiting" || s.Uplink.State == "not storing" {
 				return &exit{code: badNews}
 			}
 			return nil
@@ -86,10 +86,13 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 	defer t.Flush()
 	fmt.Fprintf(t, "site\t%s, siteprobe %s, running %s\n", s.Site, s.Version, since(s.Started, now))
 	up := s.Uplink.State
-	if s.Uplink.Server != "" {
+	switch {
+	case s.Uplink.State == "waiting" || s.Uplink.State == "connecting":
+		up = "down, trying " + s.Uplink.Server
+	case s.Uplink.Server != "":
 		up += " to " + s.Uplink.Server
 	}
-	up += " for " + since(s.Uplink.Since, now)
+	up += ", for " + since(s.Uplink.Since, now)
 	if s.Uplink.State == "off" && s.Uplink.Server == "" {
 		up = "off: no server is configured, readings stay here"
 	}
@@ -114,7 +117,11 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 	if s.Buffer.Dropped > 0 {
 		fmt.Fprintf(t, "\t%d readings were dropped for want of room\n", s.Buffer.Dropped)
 	}
-	fmt.Fprintf(t, "devices\t%d of %d answer\n", s.Devices.Answering, s.Devices.Total)
+	fmt.Fprintf(t, "devices\t%d of %d answer", s.Devices.Answering, s.Devices.Total)
+	if s.Devices.Waiting > 0 {
+		fmt.Fprintf(t, ", %d were not polled yet", s.Devices.Waiting)
+	}
+	fmt.Fprintln(t)
 	for _, d := range s.Devices.List {
 		if d.Result == "ok" {
 			continue

@@ -70,8 +70,11 @@ func (t *tracker) devices() (d wire.Devices) {
 	for source, s := range t.last {
 		if strings.HasPrefix(source, "device/") {
 			d.Total++
-			if s.Result == "ok" || s.Result == "partial" {
+			switch s.Result {
+			case "ok", "partial":
 				d.Answering++
+			case "waiting":
+				d.Waiting++
 			}
 		}
 		d.List = append(d.List, s)

@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer"
@@ -50,6 +51,8 @@ type Hub struct {
 	id  string
 	log *slog.Logger
 	now func() time.Time
+
+	beat atomic.Int64
 
 	mu     sync.Mutex // one group of messages at a time
 	probes map[string]int64

@@ -24,6 +24,7 @@ const maxGroup = 512
 func (h *Hub) Serve(ctx context.Context, t uplink.Transport, server, clientID string) error {
 	fails := 0
 	for ctx.Err() == nil {
+		h.beat.Add(1)
 		conn, err := t.Dial(ctx, server, uplink.Hello{ClientID: clientID})
 		if err == nil {
 			fails = 0
@@ -44,6 +45,9 @@ func (h *Hub) Serve(ctx context.Context, t uplink.Transport, server, clientID st
 	}
 	return nil
 }
+
+// Beat rises for as long as Serve makes progress, also while it waits.
+func (h *Hub) Beat() int64 { return h.beat.Load() }
 
 // serve works on one connection: what has come while a transaction ran goes into
 // the next one.
@@ -77,9 +81,14 @@ func (h *Hub) serve(ctx context.Context, conn uplink.Conn) error {
 	}
 	h.log.Info("listening to the broker")
 	group := make([]Message, 0, maxGroup)
+	alive := time.NewTicker(5 * time.Second)
+	defer alive.Stop()
 	for {
+		h.beat.Add(1)
 		group = group[:0]
 		select {
+		case <-alive.C:
+			continue
 		case <-ctx.Done():
 			return nil
 		case <-conn.Done():

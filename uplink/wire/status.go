@@ -48,6 +48,7 @@ type Buffer struct {
 type Devices struct {
 	Total     int           `json:"total"`
 	Answering int           `json:"answering"`
+	Waiting   int           `json:"waiting"` // not polled yet since the start
 	List      []SourceState `json:"list,omitempty"`
 }
 

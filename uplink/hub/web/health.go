@@ -90,7 +90,7 @@ func (w *Web) problems(h *health, x *hub.SiteInfo) {
 		}
 		add(warn, words(t.What), words(t.Hint))
 	}
-	if n := st.Devices.Total - st.Devices.Answering; n > 0 {
+	if n := st.Devices.Total - st.Devices.Answering - st.Devices.Waiting; n > 0 {
 		add(warn, count(n)+" not answering", "sources whose last poll gave no readings")
 	}
 	if d := st.Buffer.DaysLeft; d != nil && *d < 3 && st.Buffer.PendingReadings > 0 {

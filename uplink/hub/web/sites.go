@@ -105,7 +105,7 @@ func (w *Web) row(x *hub.SiteInfo, sum *summary) *siteRow {
 	row.Backlog, row.Oldest = w.backlog(x)
 	if st.Devices.Total > 0 || st.Devices.Answering > 0 {
 		row.Devices = note{Tone: mute, Text: count(st.Devices.Answering) + " / " + count(st.Devices.Total)}
-		if st.Devices.Answering < st.Devices.Total {
+		if st.Devices.Answering+st.Devices.Waiting < st.Devices.Total {
 			row.Devices.Tone = warn
 		}
 	}
