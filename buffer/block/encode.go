@@ -132,6 +132,10 @@ func (e *bodyEncoder) run(first *collectors.Series, full [][]collectors.Value, f
 		e.body.Column = append(e.body.Column, &blockpb.Column{})
 	}
 	c := e.body.Column[i]
+	if c.First == nil && first.Kind != collectors.Text {
+		// Most blocks hold many devices of one kind.
+		c.First = make([]uint64, 0, (to-from)*min(len(e.body.Section), 64))
+	}
 	p := &blockpb.Run{Column: i, Series: uint32(to - from), Missing: missing(full, from, to)}
 	switch first.Kind {
 	case collectors.Text:
