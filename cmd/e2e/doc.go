@@ -2,7 +2,7 @@
 // mosquitto, built and started by the tests, killed by them at random moments, and
 // held against what the tests themselves saw. It holds tests only.
 //
-//	go test ./cmd/e2e                                  some three minutes
+//	go test ./cmd/e2e                                  some two minutes
 //	go test ./cmd/e2e -run Script                      the command line alone
 //	go test ./cmd/e2e -run Kill -v                     with the summaries
 //	SITEPROBE_TORTURE=1 go test ./cmd/e2e -run Kill    100 kills instead of 20
