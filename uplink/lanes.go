@@ -22,8 +22,9 @@ type lanes struct {
 	live, back int64 // how far each lane has come
 	again      []store.Pending
 
-	tries  map[block.ID]tries
-	parked map[block.ID]bool
+	tries      map[block.ID]tries
+	parked     map[block.ID]bool
+	introduced map[block.ID]bool // schemas that were sent without being asked for
 }
 
 // flying is a block that was sent.
@@ -38,7 +39,7 @@ type flying struct {
 type tries struct{ silent, missing int }
 
 func newLanes() lanes {
-	return lanes{flight: map[block.ID]*flying{}, tries: map[block.ID]tries{}, parked: map[block.ID]bool{}}
+	return lanes{flight: map[block.ID]*flying{}, tries: map[block.ID]tries{}, parked: map[block.ID]bool{}, introduced: map[block.ID]bool{}}
 }
 
 // exhausted tells whether nothing is left to be sent and all was answered.
@@ -149,7 +150,7 @@ func (x *session) next(window int) ([]store.Pending, error) {
 func (x *session) publish(p store.Pending) error {
 	kind := wire.Live
 	if p.Seq <= x.liveFrom {
-		kind, x.drained = wire.Backfill, false
+		kind, x.drained, x.caughtUp = wire.Backfill, false, false
 	}
 	topic, payloads := x.opt.Site.Topic(kind), [][]byte{p.Bytes}
 	if x.cfg.Format != FormatBlock {
@@ -163,6 +164,11 @@ func (x *session) publish(p store.Pending) error {
 		}
 		if len(payloads) == 0 { // it holds nothing that the format can say
 			return x.delivered([]block.ID{p.ID})
+		}
+	}
+	if x.cfg.Ack == AckBroker && x.cfg.Format == FormatBlock {
+		if err := x.introduce(p.Bytes); err != nil {
+			return err
 		}
 	}
 	now := time.Now()
@@ -180,6 +186,35 @@ func (x *session) publish(p store.Pending) error {
 	x.stats.sent.Add(1)
 	for i, b := range payloads {
 		if err := x.out(sent{id: p.ID, last: i == len(payloads)-1, token: x.conn.Publish(Message{Topic: topic, Payload: b})}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// introduce sends the schemas that a block needs, once a session: with ack:
+// broker nobody can ask for them.
+func (x *session) introduce(b []byte) error {
+	h, _, err := block.ParseHead(b)
+	if err != nil {
+		return nil // whoever receives it will say so
+	}
+	var schemas [][]byte
+	for _, id := range h.Schemas() {
+		if x.introduced[id] {
+			continue
+		}
+		x.introduced[id] = true
+		s, err := x.opt.Buffer.SchemaBytes(id)
+		if err != nil {
+			return err
+		}
+		if s != nil {
+			schemas = append(schemas, s)
+		}
+	}
+	for _, payload := range wire.EncodeSchemas(schemas) {
+		if err := x.out(sent{token: x.conn.Publish(Message{Topic: x.opt.Site.Topic(wire.SchemaUp), Payload: payload})}); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,7 @@ type session struct {
 	asking        bool // an account was sent
 	daily, hourly time.Time
 	drained       bool // an account was sent since the backlog is gone
+	caughtUp      bool // a status was sent since then
 	revisit       bool // what was parked is to have a second chance
 }
 
@@ -48,6 +49,9 @@ type sent struct {
 	last  bool
 	err   error
 }
+
+// statusSoon is when a session's second status is published.
+const statusSoon = 8 * time.Second
 
 // maxUnacked bounds the messages that wait for a PUBACK; blocks stop a little
 // below it.
@@ -152,6 +156,9 @@ func (x *session) run(ctx context.Context, spare bool) error {
 	defer tick.Stop()
 	status := time.NewTicker(x.opt.StatusEvery)
 	defer status.Stop()
+	// The first status of a box that has just started tells nothing of its devices.
+	soon := time.NewTimer(min(statusSoon, x.opt.StatusEvery))
+	defer soon.Stop()
 	for {
 		x.beat.Add(1)
 		if err := x.send(); err != nil {
@@ -169,6 +176,8 @@ func (x *session) run(ctx context.Context, spare bool) error {
 		case p := <-x.pubacks:
 			err = x.pubacked(p)
 		case <-status.C:
+			err = x.status()
+		case <-soon.C:
 			err = x.status()
 		case <-tick.C:
 			if spare && time.Since(started) > preferredAfter {
@@ -239,6 +248,12 @@ func (x *session) timers() error {
 	}
 	if x.due > 0 && now.Sub(heard) > wait {
 		return &LinkError{Stage: StageSession, Reason: ReasonTimeout, Err: fmt.Errorf("the broker has acknowledged nothing for %v", wait)}
+	}
+	if !x.caughtUp && x.backfill && x.exhausted(x.opt.Buffer.Head()) {
+		x.caughtUp = true // whoever watches the backlog sees it gone
+		if err := x.status(); err != nil {
+			return err
+		}
 	}
 	if x.cfg.Ack == AckBroker {
 		return nil

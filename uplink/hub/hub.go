@@ -140,7 +140,7 @@ func (h *Hub) Handle(msgs []Message) (map[wire.Site]*wire.Reply, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g := &group{h: h, replies: map[wire.Site]*wire.Reply{}, have: map[epochKey]map[block.Tier]block.Holdings{}, probes: map[string]int64{},
-		dirty: map[epochKey]map[block.Tier]bool{}, seen: map[string]Seen{}, refused: map[string]int64{}}
+		gaps: map[epochKey]block.Holdings{}, dirty: map[epochKey]map[block.Tier]bool{}, seen: map[string]Seen{}, refused: map[string]int64{}}
 	err := h.st.Update(func(tx *store.Tx) error {
 		g.tx = tx
 		for i := range msgs {
@@ -203,6 +203,7 @@ type group struct {
 	replies map[wire.Site]*wire.Reply
 	probes  map[string]int64
 	have    map[epochKey]map[block.Tier]block.Holdings // copies, changed here
+	gaps    map[epochKey]block.Holdings                // known before, and added here
 	dirty   map[epochKey]map[block.Tier]bool
 	seen    map[string]Seen
 	refused map[string]int64
@@ -456,26 +457,39 @@ func (g *group) keep(probe int64, l *buffer.AccountLine) error {
 			pending = pending.Union(p.Ranges.Intersect(about))
 		}
 	}
-	var known block.Ranges
-	err = g.tx.GapsOf(probe, l.Epoch, func(x store.Gap) error {
-		if x.Source == l.Source {
-			known = known.Add(x.Range)
-		}
-		return nil
-	})
+	known, err := g.knownGaps(epochKey{probe, l.Epoch})
 	if err != nil {
 		return err
 	}
 	for _, x := range l.Gaps {
-		for _, r := range (block.Ranges{x.Range}).Subtract(known) {
+		for _, r := range (block.Ranges{x.Range}).Subtract(known[l.Source]) {
 			y := x
 			y.Range = r
 			if err := g.tx.PutGap(probe, y); err != nil {
 				return err
 			}
+			known[l.Source] = known[l.Source].Add(r)
 		}
 	}
 	return g.tx.PutAccounted(probe, l.Epoch, store.Accounted{Source: l.Source, Next: max(was.Next, l.Next), Pending: pending, At: now})
+}
+
+// knownGaps returns the gaps of an epoch, by source; it is read once a group, for
+// an account has many lines of one epoch.
+func (g *group) knownGaps(k epochKey) (block.Holdings, error) {
+	if h, ok := g.gaps[k]; ok {
+		return h, nil
+	}
+	h := block.Holdings{}
+	err := g.tx.GapsOf(k.probe, k.epoch, func(x store.Gap) error {
+		h[x.Source] = h[x.Source].Add(x.Range)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading gaps: %w", err)
+	}
+	g.gaps[k] = h
+	return h, nil
 }
 
 // finish writes what the group has changed.
