@@ -193,4 +193,3 @@ func (h *Hub) refuse(reason string) {
 	h.refused[reason]++
 	h.view.Unlock()
 }
-
