@@ -117,7 +117,7 @@ func TestHTTPCertificates(t *testing.T) {
 			s := serveTLS(t, ca.issue(t, test.host, test.from, test.to))
 			test.cfg.URL = "https://web.test:" + portOf(s) + "/"
 			r := collect(t, mustNew(t, Config{HTTP: &test.cfg}, names, Options{}))
-			expiry := strconv.FormatFloat(float64(test.to.Unix()), 'g', -1, 64)
+			expiry := strconv.FormatInt(test.to.Unix(), 10)
 			if test.reason != "" {
 				r.down(test.reason)
 				r.want("probe_http_status_code=", "probe_http_ssl=", "probe_http_duration_seconds/tls=")

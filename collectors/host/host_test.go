@@ -96,10 +96,10 @@ node_cpu_seconds_total{mode="iowait"} 2.95
 node_cpu_seconds_total{mode="irq"} 0
 node_cpu_seconds_total{mode="softirq"} 0.43
 node_cpu_seconds_total{mode="steal"} 0.13
-node_boot_time_seconds 1.795426154e+09
+node_boot_time_seconds 1795426154
 node_load1 0.52
-node_memory_MemTotal_bytes 9.70481664e+08
-node_memory_MemAvailable_bytes 6.2704128e+08
+node_memory_MemTotal_bytes 970481664
+node_memory_MemAvailable_bytes 627041280
 node_filesystem_size_bytes{device="/dev/mmcblk0p2",fstype="ext4",mountpoint="/"} 1000
 node_filesystem_avail_bytes{device="/dev/mmcblk0p2",fstype="ext4",mountpoint="/"} 1
 node_filesystem_readonly{device="/dev/mmcblk0p2",fstype="ext4",mountpoint="/"} 0
