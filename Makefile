@@ -24,7 +24,7 @@ help:
 	@echo 'make test      all tests, with the race detector (RACE= leaves it out)'
 	@echo 'make check     formatting, vet, staticcheck, go.mod, conventions; known vulnerabilities as a report'
 	@echo 'make build     bin/siteprobe and bin/siteprobe-hub'
-	@echo 'make bench     the benchmarks'
+	@echo 'make bench     CPU, bytes and memory of the parts and of the whole way, beside the bare SNMP library'
 	@echo 'make torture   the tests that cut power, fill disks and run for hours'
 	@echo 'make generate  the protobuf code, from the .proto files'
 	@echo 'make deps      the Debian packages that tests use (installed when root, else named)'
@@ -57,8 +57,11 @@ build: $(BINARIES)
 $(BINARIES): bin/%:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
+# The parts by themselves, then the whole way beside the bare SNMP library.
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench 'Ingest|Drain' -benchmem ./buffer ./uplink
+	go test -run '^$$' -bench . -benchmem ./collectors/... ./uplink/wire/...
+	go run ./cmd/bench
 
 torture:
 	SITEPROBE_TORTURE=1 go test -timeout 6h -p 1 ./...
