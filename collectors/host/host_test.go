@@ -118,7 +118,7 @@ process_cpu_seconds_total 2
 process_resident_memory_bytes ` + collectors.GaugeValue(360*page).Format(collectors.Gauge) + `
 process_open_fds 2
 node_timex_sync_status 1
-node_timex_offset_seconds -1.3e-05
+node_timex_offset_seconds -0.000013
 `
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
