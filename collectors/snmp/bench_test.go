@@ -2,6 +2,8 @@ package snmp
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,33 @@ func BenchmarkPoll(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(benchPorts*9+1), "ns/reading")
+}
+
+// BenchmarkMemory tells what stays in memory of each device between polls.
+func BenchmarkMemory(b *testing.B) {
+	const devices = 200
+	agent := serve(b, snmptest.Config{MIB: snmptest.Switch(benchPorts)})
+	live := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what pools hold goes with the second
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for b.Loop() {
+		before := live()
+		cs := make([]*Collector, devices)
+		for i := range cs {
+			cs[i] = collectorOf(b, Config{Address: agent.Addr().String(), Device: fmt.Sprintf("switch-%d", i)})
+			for range 3 {
+				mustPoll(b, cs[i])
+			}
+		}
+		b.ReportMetric(float64(live()-before)/devices/1024, "KB/device")
+		for _, c := range cs {
+			_ = c.Close()
+		}
+	}
 }
 
 func BenchmarkBareGosnmp(b *testing.B) {

@@ -44,6 +44,7 @@ type Collector struct {
 	lacks   []bool // scalars that v1 has refused; forgotten when names are read
 	tables  []*table
 	walker  walker
+	leading leading
 	layout  *layout
 	namesAt time.Time // when names were read
 	up      uptime    // at the last poll
@@ -133,6 +134,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	c.pacing()
 
 	names := c.watch(start)
+	c.walker.follow(c.tables[0].cols, c.tables[0])
 	var broken []error
 	if names {
 		clear(c.lacks)
@@ -163,7 +165,7 @@ func (c *Collector) begin() {
 	for _, t := range c.tables {
 		t.begin()
 	}
-	c.walker.requests, c.walker.varbinds = 0, 0
+	c.walker.requests, c.walker.varbinds, c.walker.led = 0, 0, 0
 	c.events = nil
 }
 
@@ -227,7 +229,7 @@ func (c *Collector) readTables(ctx context.Context, names bool, at time.Time) (b
 		}
 	}
 	if names {
-		c.namesAt = at
+		c.namesAt, c.leading.off = at, false
 		none := slices.ContainsFunc(c.tables, func(t *table) bool { return len(t.rows) == 0 })
 		if len(errs) > 0 || none {
 			// What was not read this time is asked for again, but not in each poll:

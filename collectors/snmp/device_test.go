@@ -276,7 +276,7 @@ func TestTooManyRows(t *testing.T) {
 func TestSilenceMidway(t *testing.T) {
 	d := newDevice(t, 100)
 	schema := d.step()[0].Schema
-	left := 2
+	left := 1
 	d.answer = func(r request, vbs []varbind) ([]varbind, error) {
 		if left--; left < 0 {
 			return nil, ErrNoAnswer

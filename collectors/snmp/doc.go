@@ -43,9 +43,11 @@
 // Columns are walked side by side with GetBulk. A device is met with few columns
 // and repetitions at first and with more as its answers come whole; tooBig, silence
 // and answers cut off halve them, and GetNext is the last resort. What was learned
-// is kept with the collector. A column whose identifiers do not increase, a table
-// with too many rows, a device that falls silent midway: what has come is kept, and
-// the error says what is incomplete.
+// is kept with the collector. The scalars of a device that is known come with the
+// first rows, as GetBulk's non-repeaters, where the agent does these right. A
+// column whose identifiers do not increase, a table with too many rows, a device
+// that falls silent midway: what has come is kept, and the error says what is
+// incomplete.
 //
 // # Credentials and addresses
 //

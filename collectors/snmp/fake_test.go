@@ -18,10 +18,12 @@ type fake struct {
 	closed bool
 }
 
-// request is what was asked: reps is -1 for Get and 0 for GetNext.
+// request is what was asked: reps is -1 for Get and 0 for GetNext; the first single
+// of a GetBulk are not repeated.
 type request struct {
-	oids [][]byte
-	reps int
+	oids   [][]byte
+	single int
+	reps   int
 }
 
 func (f *fake) set(t testing.TB, oid string, v varbind) {
@@ -65,18 +67,21 @@ func (f *fake) get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind
 		}
 		dst = append(dst, v)
 	}
-	return f.reply(ctx, request{oids, -1}, dst)
+	return f.reply(ctx, request{oids, 0, -1}, dst)
 }
 
 func (f *fake) getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
 	for _, o := range oids {
 		dst = append(dst, f.next(o))
 	}
-	return f.reply(ctx, request{oids, 0}, dst)
+	return f.reply(ctx, request{oids, 0, 0}, dst)
 }
 
-func (f *fake) getBulk(ctx context.Context, oids [][]byte, reps int, dst []varbind) ([]varbind, error) {
-	at := slices.Clone(oids)
+func (f *fake) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []varbind) ([]varbind, error) {
+	for _, o := range oids[:single] {
+		dst = append(dst, f.next(o))
+	}
+	at := slices.Clone(oids[single:])
 	for range reps {
 		for i := range at {
 			v := f.next(at[i])
@@ -84,11 +89,11 @@ func (f *fake) getBulk(ctx context.Context, oids [][]byte, reps int, dst []varbi
 			at[i] = v.OID
 		}
 	}
-	return f.reply(ctx, request{oids, reps}, dst)
+	return f.reply(ctx, request{oids, single, reps}, dst)
 }
 
 func (f *fake) reply(ctx context.Context, r request, vbs []varbind) ([]varbind, error) {
-	kept := request{reps: r.reps}
+	kept := request{single: r.single, reps: r.reps}
 	for _, o := range r.oids {
 		kept.oids = append(kept.oids, bytes.Clone(o))
 	}

@@ -129,9 +129,9 @@ func (s *session) getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]
 	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetNext(s.names) })
 }
 
-func (s *session) getBulk(ctx context.Context, oids [][]byte, reps int, dst []varbind) ([]varbind, error) {
+func (s *session) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []varbind) ([]varbind, error) {
 	s.name(oids)
-	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk(s.names, 0, uint32(reps)) })
+	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk(s.names, uint8(single), uint32(reps)) })
 }
 
 func (s *session) name(oids [][]byte) {

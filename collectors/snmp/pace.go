@@ -8,6 +8,7 @@ type pace struct {
 	rung    int // in ladder
 	ceiling int // the highest rung that may be climbed to
 	good    int // whole answers since the last trouble
+	proven  int // the highest rung that was answered
 	bulk    bool
 
 	// What the settings allow.
@@ -29,6 +30,7 @@ func ladder(rung int) shape {
 }
 
 const (
+	leadRung  = 3 // the first with scalars in front
 	startRung = 4
 	wideRung  = 6 // the first with all the columns that one request may have
 	topRung   = 8
@@ -56,6 +58,14 @@ func (p *pace) next() shape {
 	return s
 }
 
+// leads tells whether a request may have scalars in front of its columns: a small
+// one has no room for them, and one larger than was ever answered is not for
+// finding out whether the device is there.
+func (p *pace) leads() bool { return p.bulk && p.rung >= leadRung && p.rung <= p.proven }
+
+// answered notes an answer, whole or cut short.
+func (p *pace) answered() { p.proven = max(p.proven, p.rung) }
+
 // whole notes an answer that held all that was asked for.
 func (p *pace) whole() {
 	if p.good++; p.good >= forgive {
@@ -75,7 +85,7 @@ func (p *pace) shrink() bool {
 	switch {
 	case p.rung > 0:
 		p.rung--
-		p.ceiling = p.rung
+		p.ceiling, p.proven = p.rung, min(p.proven, p.rung)
 		return true
 	case p.bulk:
 		p.bulk = false

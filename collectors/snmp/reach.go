@@ -41,11 +41,17 @@ const (
 )
 
 // reach sees to it that there is a link which answers, and reads the scalars
-// through it. The link of the last poll is tried first, then new ones.
+// through it, and maybe the first rows. The link of the last poll is tried first, then new ones.
 func (c *Collector) reach(ctx context.Context) error {
 	var first error
 	if c.link != nil {
-		err := c.readScalars(ctx, c.always)
+		var err error = errNotLed
+		if c.mayLead() {
+			err = c.lead(ctx)
+		}
+		if errors.Is(err, errNotLed) {
+			err = c.readScalars(ctx, c.always)
+		}
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

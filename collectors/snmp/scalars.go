@@ -10,15 +10,21 @@ import (
 func (c *Collector) always(u use) bool  { return u == metric || u == internal }
 func (c *Collector) onNames(u use) bool { return u == identity }
 
+// which gives the scalars of the given uses, but for those that the device has
+// refused.
+func (c *Collector) which(want func(use) bool) (which []int) {
+	for i := range c.plan.scalars {
+		if want(c.plan.scalars[i].use) && !c.lacks[i] {
+			which = append(which, i)
+		}
+	}
+	return which
+}
+
 // readScalars asks for the scalars of the given uses, in one request where the
 // device allows. Those that it lacks stay empty, which is no error.
 func (c *Collector) readScalars(ctx context.Context, want func(use) bool) error {
-	var pending []int
-	for i := range c.plan.scalars {
-		if want(c.plan.scalars[i].use) && !c.lacks[i] {
-			pending = append(pending, i)
-		}
-	}
+	pending := c.which(want)
 	single := false
 	for len(pending) > 0 {
 		now := pending

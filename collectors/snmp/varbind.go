@@ -49,7 +49,8 @@ func (v *varbind) absent() bool { return v.Tag >= tagNoSuchObject && v.Tag <= ta
 type fetcher interface {
 	get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error)
 	getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error)
-	// getBulk is answered with up to reps variables behind each of oids, those of
-	// one repetition side by side.
-	getBulk(ctx context.Context, oids [][]byte, reps int, dst []varbind) ([]varbind, error)
+	// getBulk is answered with the variable behind each of the first single oids
+	// and then with up to reps behind each of the others, those of one repetition
+	// side by side.
+	getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []varbind) ([]varbind, error)
 }

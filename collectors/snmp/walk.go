@@ -54,6 +54,9 @@ type walker struct {
 	chosen []int // those of them that the next request asks for
 	oids   [][]byte
 	answer []varbind
+
+	led int   // variables that stand before the rows in an answer to lead; 0: there is none
+	ask shape // what was asked for by lead
 }
 
 // maxStrikes is how many requests in a row may go unanswered before the walk ends:
@@ -64,10 +67,13 @@ const maxStrikes = 2
 // walk reads all columns that are open to their ends and hands what it finds to
 // to. A column that misbehaves is stopped and keeps what it has given; the others
 // go on. The error is about the walk as a whole: the device fell silent, or time
-// ran out; columns then stay open. What is wrong with one column is in the column.
+// ran out; columns then stay open. After lead it goes on from there. What is wrong with one column is in the column.
 func (w *walker) walk(ctx context.Context, f fetcher, cols []column, to sink) error {
 	strikes := 0
-	w.group = w.group[:0]
+	if w.led == 0 {
+		w.group = w.group[:0]
+	}
+	w.led = 0
 	for {
 		if w.requests >= w.maxRequests {
 			return errTooMany
@@ -81,7 +87,7 @@ func (w *walker) walk(ctx context.Context, f fetcher, cols []column, to sink) er
 		if ask.reps == 0 {
 			w.answer, err = f.getNext(ctx, w.oids, w.answer[:0])
 		} else {
-			w.answer, err = f.getBulk(ctx, w.oids, ask.reps, w.answer[:0])
+			w.answer, err = f.getBulk(ctx, w.oids, 0, ask.reps, w.answer[:0])
 		}
 		w.varbinds += len(w.answer)
 		if err == nil && len(w.answer) == 0 {
@@ -92,7 +98,7 @@ func (w *walker) walk(ctx context.Context, f fetcher, cols []column, to sink) er
 		switch {
 		case err == nil:
 			strikes = 0
-			w.hand(cols, ask, to)
+			w.hand(cols, ask, w.answer, to)
 		case ctx.Err() != nil:
 			return fmt.Errorf("after %d requests: %w", w.requests, ctx.Err())
 		case errors.As(err, &status):
@@ -179,16 +185,17 @@ func (w *walker) regroup(cols []column, most int) {
 }
 
 // hand gives an answer's variables to their columns.
-func (w *walker) hand(cols []column, ask shape, to sink) {
+func (w *walker) hand(cols []column, ask shape, answer []varbind, to sink) {
 	k := len(w.chosen)
 	asked := k * max(ask.reps, 1)
-	for i := range w.answer[:min(asked, len(w.answer))] {
+	for i := range answer[:min(asked, len(answer))] {
 		n := w.chosen[i%k]
 		if c := &cols[n]; c.state == open {
-			c.take(n, &w.answer[i], to)
+			c.take(n, &answer[i], to)
 		}
 	}
-	if len(w.answer) >= asked {
+	w.pace.answered()
+	if len(answer) >= asked {
 		w.pace.whole()
 	}
 }
