@@ -6,31 +6,35 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
-// cell holds what one object of one row gave in this poll. Tag 0 is nothing.
+// cell holds what one object of one row gave in this poll. Tag 0 is nothing. There
+// is one for each column of each row of each device, so it is small; the text of
+// the few objects that have some is kept elsewhere.
 type cell struct {
 	num uint64
 	tag byte
 	// known: it has been seen since the row was, so there is a series for it.
 	known bool
-	text  string // of text objects; kept until another is read
+	pin   pinState // of a column that stands in for another
 }
 
-// set takes a value over. What is absent or NULL leaves the cell empty.
-func (c *cell) set(v *varbind, kind collectors.Kind) {
+// set takes a value over, the text of a text object to where text points. What is
+// absent or NULL leaves both as they were.
+func (c *cell) set(v *varbind, text *string) {
 	if v.absent() || v.Tag == tagNull || v.Tag == 0 {
 		return
 	}
-	if kind == collectors.Text {
-		if text := v.text(); text != c.text {
-			c.text = text
+	if text != nil {
+		if now := v.text(); now != *text {
+			*text = now
 		}
 	}
 	c.tag, c.num, c.known = v.Tag, v.Num, true
 }
 
 // value is the reading of the kind that the plan says the object has, or a missing
-// one where the device sent what cannot be read so: kinds are never guessed.
-func (c *cell) value(kind collectors.Kind) collectors.Value {
+// one where the device sent what cannot be read so: kinds are never guessed. A
+// text object's text is at text.
+func (c *cell) value(kind collectors.Kind, text *string) collectors.Value {
 	switch kind {
 	case collectors.Counter:
 		if c.counts() {
@@ -45,8 +49,8 @@ func (c *cell) value(kind collectors.Kind) collectors.Value {
 			return collectors.GaugeValue(f)
 		}
 	case collectors.Text:
-		if c.tag != 0 {
-			return collectors.TextValue(c.text)
+		if c.tag != 0 && text != nil {
+			return collectors.TextValue(*text)
 		}
 	}
 	return collectors.Value{}

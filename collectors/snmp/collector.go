@@ -40,8 +40,9 @@ type Collector struct {
 
 	// The device.
 	plan    plan
-	scalars []cell // as in the plan
-	lacks   []bool // scalars that v1 has refused; forgotten when names are read
+	scalars []cell   // as in the plan
+	texts   []string // of those that are text; as in the plan
+	lacks   []bool   // scalars that v1 has refused; forgotten when names are read
 	tables  []*table
 	walker  walker
 	leading leading
@@ -84,6 +85,7 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 		opt(c)
 	}
 	c.scalars = make([]cell, len(c.plan.scalars))
+	c.texts = make([]string, len(c.plan.scalars))
 	c.lacks = make([]bool, len(c.plan.scalars))
 	for i := range c.plan.tables {
 		c.tables = append(c.tables, newTable(&c.plan.tables[i], c.cfg.MaxRows))
@@ -286,11 +288,11 @@ func (c *Collector) arrange() {
 	}
 	for i := range c.plan.scalars {
 		if o := &c.plan.scalars[i]; o.use != internal && c.scalars[i].known {
-			b.scalar(o, &c.scalars[i])
+			b.scalar(o, slot{&c.scalars[i], c.text(i)})
 		}
 	}
-	b.scalar(&object{name: "snmp_scrape_duration_seconds", unit: "seconds", kind: collectors.Gauge}, &c.took)
-	b.scalar(&object{name: "snmp_scrape_pdus_returned", kind: collectors.Gauge}, &c.pdus)
+	b.scalar(&object{name: "snmp_scrape_duration_seconds", unit: "seconds", kind: collectors.Gauge}, slot{cell: &c.took})
+	b.scalar(&object{name: "snmp_scrape_pdus_returned", kind: collectors.Gauge}, slot{cell: &c.pdus})
 	for _, t := range c.tables {
 		b.table(t)
 	}

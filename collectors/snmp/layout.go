@@ -19,7 +19,9 @@ type layout struct {
 
 type part struct {
 	schema *collectors.Schema
-	slots  []slot
+	cells  []*cell // for each series, where its value is found
+	texts  []text  // for those few that are text
+	slots  []slot  // both, in the making
 	words  map[string]struct{}
 	size   int // bytes of the different words of the schema
 }
@@ -27,7 +29,13 @@ type part struct {
 // slot is where one series' value is found.
 type slot struct {
 	cell *cell
-	kind collectors.Kind
+	text *string // of a text object; else nil
+}
+
+// text is where the text of a series of the part is found.
+type text struct {
+	series int
+	text   *string
 }
 
 // maxWords bounds the bytes of the different words (names, label values) of one
@@ -38,10 +46,12 @@ const maxWords = 36 << 10
 // values reads the part's values out. It makes a new slice each time: whoever
 // gets the batch keeps it.
 func (p *part) values() []collectors.Value {
-	vs := make([]collectors.Value, len(p.slots))
-	for i := range p.slots {
-		s := &p.slots[i]
-		vs[i] = s.cell.value(s.kind)
+	vs := make([]collectors.Value, len(p.cells))
+	for i, c := range p.cells {
+		vs[i] = c.value(p.schema.Series[i].Kind, nil)
+	}
+	for _, t := range p.texts {
+		vs[t.series] = p.cells[t.series].value(collectors.Text, t.text)
 	}
 	return vs
 }
@@ -54,9 +64,9 @@ type layoutBuilder struct {
 }
 
 // scalar adds a series for what stands alone.
-func (b *layoutBuilder) scalar(o *object, c *cell) {
+func (b *layoutBuilder) scalar(o *object, s slot) {
 	labels := slices.Concat(b.device, b.extra)
-	b.add([]collectors.Series{{Metric: o.name, Unit: o.unit, Kind: o.kind, Labels: labels}}, []slot{{c, o.kind}})
+	b.add([]collectors.Series{{Metric: o.name, Unit: o.unit, Kind: o.kind, Labels: labels}}, []slot{s})
 }
 
 // table adds the series of all rows. Those of one row stay together.
@@ -65,7 +75,8 @@ func (b *layoutBuilder) table(t *table) {
 	for c := range t.cols {
 		used[c] = t.cols[c].state == open || t.cols[c].state == broken
 	}
-	for _, r := range t.rows {
+	for i := range t.rows {
+		r := &t.rows[i]
 		var labels []collectors.Label
 		var series []collectors.Series
 		var slots []slot
@@ -74,36 +85,36 @@ func (b *layoutBuilder) table(t *table) {
 				continue
 			}
 			if labels == nil {
-				labels = b.rowLabels(t.plan, r)
+				labels = b.rowLabels(t, r)
 			}
 			used[c] = true
 			o := &t.plan.columns[c]
 			series = append(series, collectors.Series{Metric: o.name, Unit: o.unit, Kind: o.kind, Labels: labels})
-			slots = append(slots, slot{&r.cells[c], o.kind})
+			slots = append(slots, slot{&r.cells[c], t.text(r, c)})
 		}
 		b.add(series, slots)
 	}
 	b.layout.used = append(b.layout.used, used)
 }
 
-func (b *layoutBuilder) rowLabels(p *tablePlan, r *row) []collectors.Label {
+func (b *layoutBuilder) rowLabels(t *table, r *row) []collectors.Label {
 	labels := slices.Clone(b.device)
 	index := collectors.Clip(string(appendIndex(nil, r.index)), collectors.MaxText)
-	labels = append(labels, collectors.Label{Name: p.index, Value: index})
-	for i := range p.labels {
-		l := &p.labels[i]
-		if l.unless > 0 && r.cells[l.unless-1].text != "" {
+	labels = append(labels, collectors.Label{Name: t.plan.index, Value: index})
+	for i := range t.plan.labels {
+		l := &t.plan.labels[i]
+		if l.unless > 0 && *t.text(r, l.unless-1) != "" {
 			continue
 		}
 		text := ""
 		for _, c := range l.from {
-			if text = r.cells[c-1].text; text != "" {
+			if text = *t.text(r, c-1); text != "" {
 				break
 			}
 		}
 		labels = append(labels, collectors.Label{Name: l.name, Value: text})
 	}
-	return append(labels, b.extra...)
+	return exact(append(labels, b.extra...))
 }
 
 // add puts series that belong together into the last part, or into a new one
@@ -190,11 +201,16 @@ func (p *part) byMetric() {
 	slices.SortStableFunc(order, func(a, b int) int {
 		return rank[p.schema.Series[a].Metric] - rank[p.schema.Series[b].Metric]
 	})
-	series, slots := make([]collectors.Series, len(order)), make([]slot, len(order))
+	series := make([]collectors.Series, len(order))
+	p.cells = make([]*cell, len(order))
 	for to, from := range order {
-		series[to], slots[to] = p.schema.Series[from], p.slots[from]
+		s := p.slots[from]
+		series[to], p.cells[to] = p.schema.Series[from], s.cell
+		if s.text != nil {
+			p.texts = append(p.texts, text{to, s.text})
+		}
 	}
-	p.schema.Series, p.slots = series, slots
+	p.schema.Series, p.slots, p.texts = series, nil, exact(p.texts)
 }
 
 func sameSchema(a, b *collectors.Schema) bool {

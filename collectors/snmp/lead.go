@@ -78,7 +78,7 @@ func (c *Collector) led(which []int, answer []varbind) bool {
 	}
 	for n, i := range which {
 		if is(n) { // else it is what follows the place of one that the device lacks
-			c.scalars[i].set(&answer[n], c.plan.scalars[i].kind)
+			c.scalars[i].set(&answer[n], c.text(i))
 		}
 	}
 	return true

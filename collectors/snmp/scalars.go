@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // always and onNames tell which scalars a request is for.
@@ -70,9 +72,17 @@ func (c *Collector) askScalars(ctx context.Context, which []int) error {
 	for _, i := range which {
 		for k := range w.answer {
 			if v := &w.answer[k]; bytes.Equal(v.OID, c.plan.scalars[i].oid) {
-				c.scalars[i].set(v, c.plan.scalars[i].kind)
+				c.scalars[i].set(v, c.text(i))
 			}
 		}
+	}
+	return nil
+}
+
+// text is where the text of a scalar is kept, or nil.
+func (c *Collector) text(i int) *string {
+	if c.plan.scalars[i].kind == collectors.Text {
+		return &c.texts[i]
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"sort"
+
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // table is what is known of one table of one device: its rows in the order of
@@ -12,17 +14,23 @@ import (
 type table struct {
 	plan    *tablePlan
 	cols    []column
-	rows    []*row
-	cursor  []int // for each column, the row that is expected next
+	rows    []row
+	texts   []int  // for each column, where its text stands in a row's texts; -1: it has none
+	spare   []cell // for rows to come
+	cursor  []int  // for each column, the row that is expected next
 	maxRows int
 	grown   bool // a row has come in this poll
 }
 
+// row is one row. What its slices hold is never moved, for layouts point into it.
 type row struct {
 	index []byte
-	cells []cell     // one for each column; never moved, for layouts point into it
-	pin   []pinState // for each column that stands in for another
+	cells []cell   // one for each column
+	texts []string // of its text columns; each is kept until another is read
 }
+
+// slab is for how many rows at once there is made room.
+const slab = 8
 
 type pinState uint8
 
@@ -34,10 +42,24 @@ const (
 
 func newTable(p *tablePlan, maxRows int) *table {
 	t := &table{plan: p, cols: make([]column, len(p.columns)), cursor: make([]int, len(p.columns)), maxRows: maxRows}
+	texts := 0
 	for i := range p.columns {
 		t.cols[i].root = p.columns[i].oid
+		t.texts = append(t.texts, -1)
+		if p.columns[i].kind == collectors.Text {
+			t.texts[i] = texts
+			texts++
+		}
 	}
 	return t
+}
+
+// text is where the text of a column of a row is kept, or nil.
+func (t *table) text(r *row, col int) *string {
+	if i := t.texts[col]; i >= 0 {
+		return &r.texts[i]
+	}
+	return nil
 }
 
 // begin forgets the last poll's values. No column is asked for until it is opened.
@@ -48,8 +70,8 @@ func (t *table) begin() {
 		t.cursor[i] = 0
 	}
 	for _, r := range t.rows {
-		for i := range r.cells {
-			r.cells[i].tag = 0
+		for c := range r.cells {
+			r.cells[c].tag = 0
 		}
 	}
 }
@@ -75,7 +97,8 @@ func (t *table) take(col int, index []byte, v *varbind) bool {
 		}
 	}
 	t.cursor[col] = i + 1
-	t.rows[i].cells[col].set(v, t.plan.columns[col].kind)
+	r := &t.rows[i]
+	r.cells[col].set(v, t.text(r, col))
 	return true
 }
 
@@ -91,9 +114,15 @@ func (t *table) locate(from int, index []byte) (int, bool) {
 		return 0, false
 	}
 	n := len(t.plan.columns)
-	t.rows = slices.Insert(t.rows, i, &row{
-		index: bytes.Clone(index), cells: make([]cell, n), pin: make([]pinState, n),
-	})
+	if len(t.spare) < n {
+		t.spare = make([]cell, slab*n)
+	}
+	texts := 0
+	for _, at := range t.texts {
+		texts = max(texts, at+1)
+	}
+	t.rows = slices.Insert(t.rows, i, row{index: bytes.Clone(index), cells: t.spare[:n:n], texts: make([]string, texts)})
+	t.spare = t.spare[n:]
 	// Columns that have passed this place expect what now stands one further.
 	for c := range t.cursor {
 		if t.cursor[c] > i {
@@ -115,13 +144,13 @@ func (t *table) whole() bool {
 }
 
 // vanished tells whether some row gave nothing at all in this poll.
-func (t *table) vanished() bool { return slices.ContainsFunc(t.rows, (*row).empty) }
+func (t *table) vanished() bool { return slices.ContainsFunc(t.rows, row.empty) }
 
 // prune drops the rows that gave nothing in this poll. It must only be asked
 // after a walk that was whole.
-func (t *table) prune() { t.rows = slices.DeleteFunc(t.rows, (*row).empty) }
+func (t *table) prune() { t.rows = slices.DeleteFunc(t.rows, row.empty) }
 
-func (r *row) empty() bool {
+func (r row) empty() bool {
 	for i := range r.cells {
 		if r.cells[i].tag != 0 {
 			return false
@@ -134,9 +163,8 @@ func (r *row) empty() bool {
 // another interface now.
 func (t *table) unpin() {
 	for _, r := range t.rows {
-		clear(r.pin)
-		for i := range r.cells {
-			r.cells[i].known = false
+		for c := range r.cells {
+			r.cells[c].known, r.cells[c].pin = false, undecided
 		}
 	}
 }
@@ -144,12 +172,14 @@ func (t *table) unpin() {
 // settle decides, after a poll that asked for all columns, which columns each row
 // has series for.
 func (t *table) settle() {
+	t.rows = exact(t.rows)
 	for c := range t.plan.columns {
 		o := &t.plan.columns[c]
 		if o.use == label && t.cols[c].state == complete {
-			for _, r := range t.rows {
-				if r.cells[c].tag == 0 {
-					r.cells[c].text = "" // it is gone, and not only lost
+			for i := range t.rows {
+				r := &t.rows[i]
+				if text := t.text(r, c); r.cells[c].tag == 0 && text != nil {
+					*text = "" // it is gone, and not only lost
 				}
 			}
 		}
@@ -158,12 +188,20 @@ func (t *table) settle() {
 		}
 		first := o.insteadOf - 1
 		for _, r := range t.rows {
-			if o.pinned && r.pin[c] != undecided {
+			if o.pinned && r.cells[c].pin != undecided {
 				continue
 			}
-			r.pin[c] = r.decide(&t.cols[first], first, c, o.pinned)
+			r.cells[c].pin = r.decide(&t.cols[first], first, c, o.pinned)
 		}
 	}
+}
+
+// exact gives a slice without room for more.
+func exact[T any](s []T) []T {
+	if len(s) == cap(s) {
+		return s
+	}
+	return append(make([]T, 0, len(s)), s...)
 }
 
 func (r *row) decide(firstColumn *column, first, second int, pinned bool) pinState {
@@ -188,10 +226,10 @@ func (t *table) has(r *row, col int) bool {
 		return false
 	}
 	if o.insteadOf > 0 {
-		return r.pin[col] == fallback
+		return r.cells[col].pin == fallback
 	}
 	for c := range t.plan.columns {
-		if t.plan.columns[c].insteadOf == col+1 && r.pin[c] == fallback {
+		if t.plan.columns[c].insteadOf == col+1 && r.cells[c].pin == fallback {
 			return false
 		}
 	}

@@ -72,8 +72,9 @@ func TestCellValue(t *testing.T) {
 		{"an unknown tag", varbind{}, collectors.Gauge, "-"},
 	} {
 		var c cell
-		c.set(&test.v, test.kind)
-		v := c.value(test.kind)
+		var text string
+		c.set(&test.v, &text)
+		v := c.value(test.kind, &text)
 		got := v.Format(test.kind)
 		if v.Missing() {
 			got = "-"
