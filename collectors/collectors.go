@@ -382,6 +382,16 @@ func validLabels(ls []Label) error {
 	return nil
 }
 
+// Printable keeps text that came from elsewhere from driving a terminal.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // Clip shortens s to at most n bytes, at the boundary of a character, and drops
 // what is not valid UTF-8. Device text goes through it before it becomes a label,
 // a value or a reason.

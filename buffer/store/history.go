@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/collectors"
@@ -219,7 +220,7 @@ func (h *history) choose(s *collectors.Schema, tier block.Tier) []slot {
 func (q *Query) chooses(source string, e *collectors.Series) bool {
 	switch {
 	case q.Metric != "" && e.Metric != q.Metric,
-		q.Device != "" && e.Label("device") != q.Device && source != "device/"+q.Device,
+		q.Device != "" && source != "device/"+q.Device && (e.Label("device") != q.Device || !strings.HasPrefix(source, "check/")),
 		slices.ContainsFunc(q.Labels, func(l collectors.Label) bool { return e.Label(l.Name) != l.Value }):
 		return false
 	}

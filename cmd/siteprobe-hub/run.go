@@ -72,7 +72,9 @@ func runCommand(data *string) *cobra.Command {
 	f.StringVar(&o.tls.Key, "broker-key", "", "PEM file of that certificate's key")
 	c.MarkFlagsMutuallyExclusive("broker", "listen")
 	c.MarkFlagsMutuallyExclusive("broker", "users")
-	c.MarkFlagsMutuallyExclusive("broker", "client-ca")
+	for _, own := range []string{"listen-ws", "cert", "key", "client-ca"} {
+		c.MarkFlagsMutuallyExclusive("broker", own)
+	}
 	return c
 }
 

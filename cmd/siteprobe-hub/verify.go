@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/siteprobe/siteprobe/buffer/store"
+	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/uplink/hub"
 )
 
@@ -47,6 +48,9 @@ func verifyCommand(data *string) *cobra.Command {
 				if sites, err = allSites(st); err != nil {
 					return &exit{unknown, err}
 				}
+			}
+			if len(sites) == 0 {
+				return &exit{unknown, errors.New("nothing ever came from any site, so there is nothing to prove")}
 			}
 			complete := true
 			for _, s := range sites {
@@ -130,9 +134,9 @@ func printProof(w io.Writer, p *hub.Proof) {
 		if d.From != "" {
 			when = fmt.Sprintf("%s to %s", d.From, d.To)
 		}
-		fmt.Fprintf(t, "  dropped\t%s\t%d batches\t%s\t%s\n", d.Source, d.Count, d.Reason, when)
+		fmt.Fprintf(t, "  dropped\t%s\t%d batches\t%s\t%s\n", collectors.Printable(d.Source), d.Count, collectors.Printable(d.Reason), when)
 	}
 	for _, s := range p.Sources {
-		fmt.Fprintf(t, "  %s\t%s\texpected %d\tstored %d\tdropped %d\tpending %d\tlost %d\n", s.Epoch, s.Source, s.Expected, s.Stored, s.Dropped, s.Pending, s.Lost)
+		fmt.Fprintf(t, "  %s\t%s\texpected %d\tstored %d\tdropped %d\tpending %d\tlost %d\n", s.Epoch, collectors.Printable(s.Source), s.Expected, s.Stored, s.Dropped, s.Pending, s.Lost)
 	}
 }

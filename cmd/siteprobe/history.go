@@ -134,13 +134,13 @@ func historyJSON(out *bufio.Writer, p *store.Points) error {
 }
 
 func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
-	fmt.Fprintf(out, "%s  (%s)\n", p.Series.String(), p.Series.Kind)
+	fmt.Fprintf(out, "%s  (%s)\n", collectors.Printable(p.Series.String()), p.Series.Kind)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, x := range p.Points {
 		v := "-"
 		switch {
 		case !x.V.Missing():
-			v = printable(x.V.Format(p.Series.Kind))
+			v = collectors.Printable(x.V.Format(p.Series.Kind))
 		case p.Series.Kind == collectors.Text:
 			continue // texts are not asked for in every poll
 		}

@@ -42,13 +42,13 @@ const maxTimeout = 2 * time.Minute
 
 // of returns the jobs of a site: every collector there is, in one place.
 func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
-	keep := j.made
-	if j.dialer == nil || !reflect.DeepEqual(j.scope, site.Scope) {
-		d, err := scope.New(site.Scope, nil)
-		if err != nil {
+	keep, dialer := j.made, j.dialer
+	if dialer == nil || !reflect.DeepEqual(j.scope, site.Scope) {
+		var err error
+		if dialer, err = scope.New(site.Scope, nil); err != nil {
 			return nil, fmt.Errorf("scope: %w", err)
 		}
-		j.scope, j.dialer, keep = site.Scope, d, nil // another contract: nothing made under the old one stays
+		keep = nil // another contract: nothing made under the old one stays
 	}
 	b := &jobList{made: map[string]made{}, keep: keep}
 
@@ -57,20 +57,20 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		labels := labelsOf(d.Labels)
 		if len(set.Credentials) > 0 {
 			c := snmp.Config{Device: d.Name, Address: d.Address, Credentials: set.Credentials, Timeout: set.Timeout, Retries: set.Retries, Labels: labels}
-			b.add("device/"+d.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return snmp.New(c, j.dialer) })
+			b.add("device/"+d.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return snmp.New(c, dialer) })
 		}
 		switch {
-		case d.Ping && len(set.Credentials) > 0: // beside SNMP it is a source of its own
-			c := check.Config{Name: d.Name + ".ping", Device: d.Name, Timeout: set.Timeout, Labels: d.Labels, ICMP: &check.ICMP{Address: d.Host()}}
-			b.add("check/"+c.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return check.New(c, j.dialer, j.checks()) })
+		case d.Ping && len(set.Credentials) > 0: // beside SNMP it is a source of its own, of a name that the site file cannot give
+			c := check.Config{Name: d.Name + "~ping", Device: d.Name, Timeout: set.Timeout, Labels: d.Labels, ICMP: &check.ICMP{Address: d.Host()}}
+			b.add("check/"+c.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return check.New(c, dialer, j.checks()) })
 		case d.Ping:
 			p := check.Ping{Device: d.Name, Address: d.Address, Timeout: set.Timeout, Labels: d.Labels}
-			b.add("device/"+d.Name, d.Name, set.Interval, p, func() (collectors.Collector, error) { return check.NewPing(p, j.dialer, j.checks()) })
+			b.add("device/"+d.Name, d.Name, set.Interval, p, func() (collectors.Collector, error) { return check.NewPing(p, dialer, j.checks()) })
 		}
 	}
 	for _, c := range site.Checks {
 		c.Interval, c.Timeout = site.CheckTimes(c.Interval, c.Timeout)
-		b.add("check/"+c.Name, c.Device, c.Interval, c, func() (collectors.Collector, error) { return check.New(c, j.dialer, j.checks()) })
+		b.add("check/"+c.Name, c.Device, c.Interval, c, func() (collectors.Collector, error) { return check.New(c, dialer, j.checks()) })
 	}
 	h := host.Config{DataDir: dataDir(site), Clock: j.clock}
 	b.add(host.Source, "", site.Defaults.Interval, h, func() (collectors.Collector, error) { return host.New(h), nil })
@@ -78,7 +78,7 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	j.made = b.made
+	j.made, j.scope, j.dialer = b.made, site.Scope, dialer
 	return b.jobs, nil
 }
 

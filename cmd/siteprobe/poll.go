@@ -116,7 +116,7 @@ func (p *printer) print(line []byte) {
 func (p *printer) table(b *collectors.Batch, at int64) {
 	fmt.Fprintf(p.out, "%s  %s  %s", b.Source, time.UnixMilli(at).In(p.loc).Format("2006-01-02 15:04:05"), b.Outcome.Result)
 	if b.Outcome.Why != "" {
-		fmt.Fprintf(p.out, ": %s", b.Outcome.Why)
+		fmt.Fprintf(p.out, ": %s", collectors.Printable(b.Outcome.Why))
 	}
 	fmt.Fprintln(p.out)
 	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
@@ -125,20 +125,10 @@ func (p *printer) table(b *collectors.Batch, at int64) {
 			continue
 		}
 		s := &b.Schema.Series[i]
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", printable(s.String()), printable(b.Values[i].Format(s.Kind)), s.Unit)
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", collectors.Printable(s.String()), collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit)
 	}
 	t.Flush()
 	for _, e := range b.Events {
-		fmt.Fprintf(p.out, "  event %s: %s\n", e.Kind, printable(e.Text))
+		fmt.Fprintf(p.out, "  event %s: %s\n", e.Kind, collectors.Printable(e.Text))
 	}
-}
-
-// printable keeps what a device says from driving the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return '?'
-		}
-		return r
-	}, s)
 }

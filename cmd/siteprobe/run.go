@@ -82,9 +82,9 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	var senders, others, collecting sync.WaitGroup
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
-	others.Go(func() { d.serve(serving) })
+	others.Go(func() { d.serve(serving, site) })
 	others.Go(func() { d.watchdog(serving) })
-	stopSending, err := d.startSender(&senders)
+	stopSending, err := d.startSender(&senders, site.Uplink)
 	if err != nil {
 		stopServing()
 		others.Wait()
@@ -131,11 +131,10 @@ type appliance struct {
 	sender *uplink.Sender
 }
 
-// startSender starts a sender with the site's settings; the function it returns
-// asks it to stop.
-func (d *appliance) startSender(wg *sync.WaitGroup) (context.CancelFunc, error) {
-	opt := uplink.Options{Site: d.name, Buffer: d.buf, Transport: mqtt.New(mqtt.FromConfig(d.site.Uplink)), Status: d.status, Log: d.log}
-	if f := d.site.Uplink.Format; f != uplink.FormatBlock {
+// startSender starts a sender; the function it returns asks it to stop.
+func (d *appliance) startSender(wg *sync.WaitGroup, cfg uplink.Config) (context.CancelFunc, error) {
+	opt := uplink.Options{Site: d.name, Buffer: d.buf, Transport: mqtt.New(mqtt.FromConfig(cfg)), Status: d.status, Log: d.log}
+	if f := cfg.Format; f != uplink.FormatBlock {
 		codec, err := block.NewCodec()
 		if err != nil {
 			return nil, err
@@ -144,7 +143,7 @@ func (d *appliance) startSender(wg *sync.WaitGroup) (context.CancelFunc, error) 
 			return nil, err
 		}
 	}
-	s, err := uplink.New(d.site.Uplink, opt)
+	s, err := uplink.New(cfg, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -180,16 +179,22 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 		return stopSending
 	}
 	d.seen.expect(js)
-	changed := !reflect.DeepEqual(site.Uplink, d.site.Uplink)
+	was := d.site.Uplink
+	changed := !reflect.DeepEqual(site.Uplink, was)
 	d.mu.Lock()
 	d.site = site
 	d.mu.Unlock()
 	if changed {
 		stopSending()
 		wg.Wait()
-		next, err := d.startSender(wg)
+		next, err := d.startSender(wg, site.Uplink)
 		if err != nil {
-			d.log.Error("the uplink cannot be started again", "error", err)
+			d.log.Error("the uplink cannot be started with the new settings; the ones before stay", "error", err)
+			site.Uplink = was
+			next, err = d.startSender(wg, was)
+		}
+		if err != nil {
+			d.log.Error("nor with the ones before", "error", err)
 			return stopSending
 		}
 		stopSending = next

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/siteprobe/siteprobe/provisioning/config"
 	"github.com/siteprobe/siteprobe/uplink/wire"
 )
 
@@ -24,7 +25,7 @@ func controlSocket(dir string) string { return filepath.Join(dir, "control.sock"
 // serve answers on the control socket and, where the site file says so, serves
 // metrics, until ctx is done. Neither keeps the daemon from its work: what cannot
 // be opened is logged.
-func (d *appliance) serve(ctx context.Context) {
+func (d *appliance) serve(ctx context.Context, site *config.Site) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -32,7 +33,7 @@ func (d *appliance) serve(ctx context.Context) {
 	})
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	path := controlSocket(dataDir(d.site))
+	path := controlSocket(dataDir(site))
 	_ = os.Remove(path) // of a daemon that was killed; a live one holds the buffer's lock
 	if l, err := net.Listen("unix", path); err != nil {
 		d.log.Error("the control socket cannot be opened; siteprobe status will not work", "path", path, "error", err)
@@ -40,7 +41,7 @@ func (d *appliance) serve(ctx context.Context) {
 		_ = os.Chmod(path, 0o660)
 		wg.Go(func() { d.listen(ctx, l, mux) })
 	}
-	if addr := d.site.Metrics.Listen; addr != "" {
+	if addr := site.Metrics.Listen; addr != "" {
 		if l, err := net.Listen("tcp", addr); err != nil {
 			d.log.Error("metrics cannot be served", "listen", addr, "error", err)
 		} else {

@@ -98,7 +98,7 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 	}
 	fmt.Fprintf(t, "uplink\t%s\n", up)
 	if s.Uplink.Error != "" {
-		fmt.Fprintf(t, "\t%s\n", s.Uplink.Error)
+		fmt.Fprintf(t, "\t%s\n", collectors.Printable(s.Uplink.Error))
 	}
 	if !s.Uplink.Proved {
 		fmt.Fprintf(t, "\tack: broker: nothing proves that readings are stored\n")
@@ -126,7 +126,7 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		if d.Result == "ok" {
 			continue
 		}
-		fmt.Fprintf(t, "\t%s\t%s\t%s\n", d.Source, d.Result, d.Why)
+		fmt.Fprintf(t, "\t%s\t%s\t%s\n", d.Source, d.Result, collectors.Printable(d.Why))
 	}
 	clock := "synchronised"
 	if !s.Clock.Sure {

@@ -43,24 +43,33 @@ func (t *tracker) add(b collectors.Batch) {
 	t.mu.Lock()
 	if s, ok := t.last[b.Source]; ok && (b.Outcome.Result != collectors.Skipped || s.Result == "waiting" || s.Result == "skipped") {
 		// A slot that was skipped while it backs off tells less than the failure before.
-		t.last[b.Source] = wire.SourceState{Source: b.Source, Result: result(&b), Why: b.Outcome.Why, At: time.Now().UTC().Format(time.RFC3339)}
+		res, why := result(&b)
+		t.last[b.Source] = wire.SourceState{Source: b.Source, Result: res, Why: why, At: time.Now().UTC().Format(time.RFC3339)}
 	}
 	t.mu.Unlock()
 	t.next(b)
 }
 
-// result is the outcome, or "down" for a check that was carried out and found so.
-func result(b *collectors.Batch) string {
-	if b.Schema != nil && b.Outcome.Result == collectors.OK {
-		for i := range b.Schema.Series {
-			if b.Schema.Series[i].Metric == "probe_success" && i < len(b.Values) && !b.Values[i].Missing() {
-				if f, _ := b.Values[i].Float(b.Schema.Series[i].Kind); f == 0 {
-					return "down"
-				}
+// result is the outcome and why, or "down" for a check that was carried out and
+// found so.
+func result(b *collectors.Batch) (res, why string) {
+	if b.Schema == nil || b.Outcome.Result != collectors.OK {
+		return b.Outcome.Result.String(), b.Outcome.Why
+	}
+	res = b.Outcome.Result.String()
+	for i := range b.Values {
+		s, v := &b.Schema.Series[i], b.Values[i]
+		switch {
+		case v.Missing():
+		case s.Metric == "probe_success":
+			if f, _ := v.Float(s.Kind); f == 0 {
+				res = "down"
 			}
+		case s.Metric == "probe_failure_reason":
+			why = v.Text()
 		}
 	}
-	return b.Outcome.Result.String()
+	return res, why
 }
 
 // devices counts the devices, and lists all sources, those with trouble first.

@@ -167,6 +167,9 @@ func OutcomeEvent(b *collectors.Batch) *collectors.Event {
 // device names what a reading is of.
 func device(source string, labels []collectors.Label) string {
 	for i := range labels {
+		if !ofDevice(source) {
+			break
+		}
 		if labels[i].Name == "device" {
 			return labels[i].Value
 		}
@@ -176,6 +179,12 @@ func device(source string, labels []collectors.Label) string {
 		return ""
 	}
 	return name
+}
+
+// ofDevice tells whether a source's label "device" is the name of a device. The
+// box's own is a disk or a port, as node_exporter has it.
+func ofDevice(source string) bool {
+	return source != "host"
 }
 
 // payloads gathers lines; open is the payload being filled.

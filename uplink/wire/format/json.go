@@ -18,7 +18,7 @@ func AppendReading(dst []byte, batch *collectors.Batch, series *collectors.Serie
 	dst = append(dst, `,"metric":`...)
 	dst = appendString(dst, series.Metric)
 	dst = append(dst, `,"labels":`...)
-	dst = appendLabels(dst, series.Labels)
+	dst = appendLabels(dst, series.Labels, ofDevice(batch.Source))
 	dst = append(dst, `,"value":`...)
 	dst = appendValue(dst, series.Kind, v)
 	dst = append(dst, `,"unit":`...)
@@ -42,7 +42,7 @@ func AppendEvent(dst []byte, batch *collectors.Batch, e *collectors.Event, wallM
 	dst = append(dst, `,"text":`...)
 	dst = appendString(dst, e.Text)
 	dst = append(dst, `,"labels":`...)
-	dst = appendLabels(dst, e.Labels)
+	dst = appendLabels(dst, e.Labels, ofDevice(batch.Source))
 	dst = appendTime(dst, wallMs, quality)
 	return append(dst, "}}"...)
 }
@@ -50,11 +50,11 @@ func AppendEvent(dst []byte, batch *collectors.Batch, e *collectors.Event, wallM
 // appendLabels leaves out the device, which has a key of its own, and of labels
 // with the same name all but the first: an object with a key twice is read
 // differently by different readers.
-func appendLabels(dst []byte, labels []collectors.Label) []byte {
+func appendLabels(dst []byte, labels []collectors.Label, hideDevice bool) []byte {
 	dst = append(dst, '{')
 	first := true
 	for i := range labels {
-		if labels[i].Name == "device" || repeated(labels, i) {
+		if (hideDevice && labels[i].Name == "device") || repeated(labels, i) {
 			continue
 		}
 		if !first {
