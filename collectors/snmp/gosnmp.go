@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,8 +17,15 @@ import (
 // session is a fetcher over gosnmp: one socket, one credential, one device. It
 // must not be used by two goroutines at once.
 type session struct {
-	g    *gosnmp.GoSNMP
+	dialing
 	conn *conn
+
+	// What gosnmp has made of the credential and, of SNMPv3, learned of the engine.
+	version gosnmp.SnmpVersion
+	flags   gosnmp.SnmpV3MsgFlags
+	model   gosnmp.SnmpV3SecurityModel
+	params  gosnmp.SnmpV3SecurityParameters
+	engine  string
 
 	names []string // of this request
 	arena []byte   // what the answer's varbinds point into
@@ -34,14 +42,17 @@ type dialing struct {
 	control     func(network, address string, c syscall.RawConn) error
 }
 
-// dial opens a session. Nothing is sent yet.
-func dial(ctx context.Context, d dialing) (*session, error) {
-	g := &gosnmp.GoSNMP{
-		Target: d.target.Addr().String(), Port: d.target.Port(), Transport: "udp",
-		Timeout: d.timeout, Retries: d.retries, MaxOids: math.MaxUint8,
-		Context: ctx, Control: d.control,
-	}
-	setAuth(g, &d.auth)
+// idle holds GoSNMPs that no request needs. Each has 64 KB to receive into, which
+// is more than all else that is kept of a device: so a session has none of its own
+// but is lent one for each request. It keeps its socket and SNMPv3's state itself.
+var idle sync.Pool
+
+// connect opens a socket to the device with a GoSNMP, which has then been made
+// ready for requests: there is no other way.
+func (d *dialing) connect(ctx context.Context, g *gosnmp.GoSNMP) (*net.UDPConn, error) {
+	g.Target, g.Port, g.Transport = d.target.Addr().String(), d.target.Port(), "udp"
+	g.Timeout, g.Context, g.Control = d.timeout, ctx, d.control
+	g.MaxOids = math.MaxUint8
 	if err := g.Connect(); err != nil {
 		_ = g.Close()
 		if ctx.Err() != nil {
@@ -53,6 +64,55 @@ func dial(ctx context.Context, d dialing) (*session, error) {
 	if !ok {
 		return nil, ErrSend
 	}
+	return udp, nil
+}
+
+// borrow gives a GoSNMP with the session's settings.
+func (s *session) borrow(ctx context.Context) (*gosnmp.GoSNMP, error) {
+	g, ok := idle.Get().(*gosnmp.GoSNMP)
+	if !ok {
+		g = &gosnmp.GoSNMP{Version: gosnmp.Version2c} // until it has settings
+		udp, err := s.connect(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		_ = udp.Close()
+	}
+	g.Version, g.Community = s.version, s.auth.Community.Reveal()
+	g.MsgFlags, g.SecurityModel, g.SecurityParameters = s.flags, s.model, s.params
+	g.ContextName, g.ContextEngineID = s.auth.Context, s.engine
+	g.Conn, g.Context, g.Timeout, g.Retries = s.conn, ctx, s.timeout, s.retries
+	return g, nil
+}
+
+// giveBack ends borrow.
+func (s *session) giveBack(g *gosnmp.GoSNMP) {
+	s.engine = g.ContextEngineID
+	release(g)
+}
+
+// release lets others have a GoSNMP, which then knows nothing of the session.
+func release(g *gosnmp.GoSNMP) {
+	g.Conn, g.Context, g.Control = nil, nil, nil
+	g.Version, g.Community = gosnmp.Version2c, ""
+	g.MsgFlags, g.SecurityModel, g.SecurityParameters = 0, 0, nil
+	g.ContextName, g.ContextEngineID = "", ""
+	idle.Put(g)
+}
+
+// dial opens a session. Nothing is sent yet.
+func dial(ctx context.Context, d dialing) (*session, error) {
+	g, ok := idle.Get().(*gosnmp.GoSNMP)
+	if !ok {
+		g = &gosnmp.GoSNMP{}
+	}
+	setAuth(g, &d.auth)
+	udp, err := d.connect(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{dialing: d, version: g.Version, flags: g.MsgFlags, model: g.SecurityModel, params: g.SecurityParameters}
+	release(g)
 	c := &conn{udp: udp, remote: d.target}
 	if d.unconnected {
 		// gosnmp's own unconnected socket has no hook and believes any sender.
@@ -67,8 +127,8 @@ func dial(ctx context.Context, d dialing) (*session, error) {
 		}
 		c.udp, c.within = open, d.within
 	}
-	g.Conn = c
-	return &session{g: g, conn: c}, nil
+	s.conn = c
+	return s, nil
 }
 
 // dialFailure says why no socket came about, without gosnmp's text.
@@ -121,17 +181,19 @@ func setAuth(g *gosnmp.GoSNMP, a *Auth) {
 
 func (s *session) get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
 	s.name(oids)
-	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.Get(s.names) })
+	return s.do(ctx, dst, func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.Get(s.names) })
 }
 
 func (s *session) getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
 	s.name(oids)
-	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetNext(s.names) })
+	return s.do(ctx, dst, func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.GetNext(s.names) })
 }
 
 func (s *session) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []varbind) ([]varbind, error) {
 	s.name(oids)
-	return s.do(ctx, dst, func() (*gosnmp.SnmpPacket, error) { return s.g.GetBulk(s.names, uint8(single), uint32(reps)) })
+	return s.do(ctx, dst, func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) {
+		return g.GetBulk(s.names, uint8(single), uint32(reps))
+	})
 }
 
 func (s *session) name(oids [][]byte) {
@@ -141,11 +203,15 @@ func (s *session) name(oids [][]byte) {
 	}
 }
 
-func (s *session) do(ctx context.Context, dst []varbind, ask func() (*gosnmp.SnmpPacket, error)) ([]varbind, error) {
+func (s *session) do(ctx context.Context, dst []varbind, ask func(*gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error)) ([]varbind, error) {
+	g, err := s.borrow(ctx)
+	if err != nil {
+		return dst, err
+	}
 	end := s.conn.begin(ctx)
-	s.g.Context = ctx
-	p, err := ask()
+	p, err := ask(g)
 	end()
+	s.giveBack(g)
 	switch {
 	case err != nil && expired(ctx):
 		return dst, fmt.Errorf("waiting for the answer: %w", context.DeadlineExceeded)
