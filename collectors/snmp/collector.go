@@ -78,7 +78,7 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	}
 	c := &Collector{
 		cfg: cfg.withDefaults(), host: host, port: port, resolve: resolve, now: time.Now,
-		good: -1, plan: basicPlan(),
+		good: -1, plan: builtIn(),
 	}
 	c.dial = c.open
 	for _, opt := range opts {
@@ -125,6 +125,8 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	}
 	start := c.now()
 	c.begin()
+	c.walker.borrow()
+	defer c.walker.giveBack()
 	if err := c.reach(ctx); err != nil {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			c.failures++

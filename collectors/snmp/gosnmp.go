@@ -27,8 +27,9 @@ type session struct {
 	params  gosnmp.SnmpV3SecurityParameters
 	engine  string
 
-	names []string // of this request
-	arena []byte   // what the answer's varbinds point into
+	names  []string // of this request
+	dotted []byte
+	arena  []byte // what the answer's varbinds point into
 }
 
 // dialing is all that a session needs to come about.
@@ -199,7 +200,8 @@ func (s *session) getBulk(ctx context.Context, oids [][]byte, single, reps int, 
 func (s *session) name(oids [][]byte) {
 	s.names = s.names[:0]
 	for _, o := range oids {
-		s.names = append(s.names, string(appendDotted(nil, o)))
+		s.dotted = appendDotted(s.dotted[:0], o)
+		s.names = append(s.names, string(s.dotted))
 	}
 }
 

@@ -1,9 +1,13 @@
 package snmp
 
-import "github.com/siteprobe/siteprobe/collectors"
+import (
+	"sync"
+
+	"github.com/siteprobe/siteprobe/collectors"
+)
 
 // A plan is what is asked of a device and what the answers are called. It knows
-// nothing of how they are fetched. Profiles add to it; this one is built in.
+// nothing of how they are fetched, and is not changed once it is made.
 type plan struct {
 	scalars []object
 	tables  []tablePlan
@@ -60,6 +64,9 @@ func (p *plan) find(name string) int {
 	}
 	return -1
 }
+
+// builtIn is the basic plan, of which one is enough for all devices.
+var builtIn = sync.OnceValue(basicPlan)
 
 // basicPlan is what every device is asked for: who it is, how long it is up, and
 // its interfaces as IF-MIB has them.

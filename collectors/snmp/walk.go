@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // A sink takes what a walk finds, row by row and column by column. index is what
@@ -57,6 +58,23 @@ type walker struct {
 
 	led int   // variables that stand before the rows in an answer to lead; 0: there is none
 	ask shape // what was asked for by lead
+}
+
+// answers holds the memory of answers while nobody walks: they are large, and few
+// devices are walked at once.
+var answers sync.Pool
+
+func (w *walker) borrow() {
+	if p, ok := answers.Get().(*[]varbind); ok {
+		w.answer = (*p)[:0]
+	}
+}
+
+func (w *walker) giveBack() {
+	p := w.answer[:cap(w.answer)]
+	w.answer = nil
+	clear(p) // it points to what was received
+	answers.Put(&p)
 }
 
 // maxStrikes is how many requests in a row may go unanswered before the walk ends:
