@@ -88,7 +88,7 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 		epoch  uint64
 		source string
 	}
-	pending := map[key]map[block.Tier]block.Ranges{}
+	pending := map[key]map[block.Tier]*block.Ranges{}
 	gaps := map[key][]store.Gap{}
 	starts := map[uint64]int64{}
 	unsettled := map[uint64]bool{current: true}
@@ -105,9 +105,12 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 			for i := range r.Cover {
 				k := key{r.Epoch, r.Cover[i].Source}
 				if pending[k] == nil {
-					pending[k] = map[block.Tier]block.Ranges{}
+					pending[k] = map[block.Tier]*block.Ranges{}
 				}
-				pending[k][r.Tier] = pending[k][r.Tier].Add(r.Cover[i].Range())
+				if pending[k][r.Tier] == nil {
+					pending[k][r.Tier] = &block.Ranges{}
+				}
+				pending[k][r.Tier].Push(r.Cover[i].Range())
 			}
 			return nil
 		}, "WHERE p.seq IS NOT NULL ORDER BY b.seq")
@@ -132,7 +135,7 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 			k := key{id, source}
 			line := AccountLine{Epoch: id, EpochStart: starts[id], Source: source, Next: next[id][source], Gaps: gaps[k]}
 			for _, tier := range slices.Sorted(maps.Keys(pending[k])) {
-				line.Pending = append(line.Pending, TierRanges{tier, pending[k][tier]})
+				line.Pending = append(line.Pending, TierRanges{tier, *pending[k][tier]})
 			}
 			a.Lines = append(a.Lines, line.split()...)
 		}

@@ -256,7 +256,7 @@ func headFrom(p *blockpb.Head) (*Head, error) {
 	}
 	copy(h.Boot[:], p.Boot)
 	h.Cover = make([]Cover, len(p.Cover))
-	seen := make(map[string]Ranges, len(p.Cover))
+	seen := make(map[string]*Ranges, len(p.Cover))
 	for i, x := range p.Cover {
 		c := Cover{Source: x.Source, First: x.First, Count: x.Count}
 		if x.Source == "" || len(x.Source) > collectors.MaxName || x.Count == 0 || x.Count > maxCells || x.First > 1<<62 {
@@ -270,10 +270,14 @@ func headFrom(p *blockpb.Head) (*Head, error) {
 			c.Schema = id
 		}
 		r := seen[x.Source]
-		if len(r) > 0 && r.Overlaps(c.Range()) {
+		if r == nil {
+			r = &Ranges{}
+			seen[x.Source] = r
+		}
+		if r.Overlaps(c.Range()) {
 			return nil, fmt.Errorf("cover entry %d covers a batch twice", i)
 		}
-		seen[x.Source] = r.Add(c.Range())
+		r.Push(c.Range())
 		h.Cover[i] = c
 	}
 	return h, nil

@@ -194,6 +194,13 @@ func TestRanges(t *testing.T) {
 				t.Fatal(a, x)
 			}
 		}
+		p := slices.Clone(a)
+		for _, x := range b {
+			p.Push(x)
+		}
+		if !slices.Equal(p, a.Union(b)) {
+			t.Fatal(p, a, b)
+		}
 		if a.Count() != uint64(len(na)) {
 			t.Fatal(a)
 		}

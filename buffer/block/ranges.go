@@ -9,8 +9,27 @@ import (
 type Range struct{ First, End uint64 }
 
 // Ranges is a set of batch numbers: sorted ranges that neither overlap nor touch.
-// Its methods leave the receiver as it is.
+// Its methods leave the receiver as it is, but for Push.
 type Ranges []Range
+
+// Push puts x into a set that nobody shares, in place: that costs nothing where
+// numbers rise, and one copy of what lies behind where they don't.
+func (r *Ranges) Push(x Range) {
+	s := *r
+	if n := len(s); x.First >= x.End {
+		return
+	} else if n == 0 || x.First > s[n-1].End {
+		*r = append(s, x)
+		return
+	}
+	i, _ := slices.BinarySearchFunc(s, x.First, func(e Range, first uint64) int { return cmp.Compare(e.End, first) })
+	j := i
+	for j < len(s) && s[j].First <= x.End {
+		x.First, x.End = min(x.First, s[j].First), max(x.End, s[j].End)
+		j++
+	}
+	*r = slices.Replace(s, i, j, x)
+}
 
 // Count returns how many numbers are in the set.
 func (r Ranges) Count() (n uint64) {
@@ -28,32 +47,35 @@ func (r Ranges) End() uint64 {
 	return r[len(r)-1].End
 }
 
-// Add returns the set with x in it. Adding in rising order costs no search.
+// Add returns the set with x in it; it copies the set.
 func (r Ranges) Add(x Range) Ranges {
-	if x.First >= x.End {
-		return r
-	}
-	if n := len(r); n == 0 || x.First > r[n-1].End {
-		return append(slices.Clip(r), x)
-	}
-	i, _ := slices.BinarySearchFunc(r, x.First, func(e Range, first uint64) int { return cmp.Compare(e.End, first) })
-	j := i
-	for j < len(r) && r[j].First <= x.End {
-		x.First, x.End = min(x.First, r[j].First), max(x.End, r[j].End)
-		j++
-	}
-	return slices.Concat(r[:i], Ranges{x}, r[j:])
+	r = slices.Clone(r)
+	r.Push(x)
+	return r
 }
 
-// Union returns the numbers in either set.
+// Union returns the numbers in either set, by one pass over both.
 func (r Ranges) Union(o Ranges) Ranges {
 	if len(r) == 0 {
 		return o
 	}
-	for _, x := range o {
-		r = r.Add(x)
+	if len(o) == 0 {
+		return r
 	}
-	return r
+	out := make(Ranges, 0, len(r)+len(o))
+	for len(r) > 0 || len(o) > 0 {
+		if len(o) == 0 || (len(r) > 0 && r[0].First < o[0].First) {
+			r, o = o, r
+		}
+		x := o[0]
+		o = o[1:]
+		if n := len(out); n > 0 && x.First <= out[n-1].End {
+			out[n-1].End = max(out[n-1].End, x.End)
+		} else {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // Contains tells whether all of x is in the set. An empty range is.
@@ -66,7 +88,10 @@ func (r Ranges) Contains(x Range) bool {
 }
 
 // Overlaps tells whether any of x is in the set.
-func (r Ranges) Overlaps(x Range) bool { return len(r.Intersect(Ranges{x})) > 0 }
+func (r Ranges) Overlaps(x Range) bool {
+	i, _ := slices.BinarySearchFunc(r, x.First, func(e Range, first uint64) int { return cmp.Compare(e.End, first+1) })
+	return x.First < x.End && i < len(r) && r[i].First < x.End
+}
 
 // Intersect returns the numbers in both sets.
 func (r Ranges) Intersect(o Ranges) (out Ranges) {

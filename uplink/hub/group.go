@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/siteprobe/siteprobe/buffer"
@@ -19,10 +20,18 @@ type group struct {
 	replies map[wire.Site]*wire.Reply
 	probes  map[string]int64
 	have    map[epochKey]map[block.Tier]block.Holdings // copies, changed here
+	own     map[ownKey]bool                            // ranges that were copied before they were changed
 	gaps    map[epochKey]block.Holdings                // known before, and added here
 	dirty   map[epochKey]map[block.Tier]bool
 	seen    map[string]Seen
 	refused map[string]int64
+}
+
+// ownKey names the ranges of one source.
+type ownKey struct {
+	epochKey
+	tier   block.Tier
+	source string
 }
 
 func (g *group) reply(s wire.Site) *wire.Reply {
@@ -146,6 +155,10 @@ func (g *group) block(m *Message) error {
 		s.Unusable++
 		g.h.log.Warn("a block is stored but cannot be used", "site", b.Probe, "block", b.ID.String(), "error", err)
 	}
+	if scattered(have[b.Tier], b) {
+		g.refuse(m, "cover too scattered", nil)
+		return nil
+	}
 	if err := g.tx.PutBlock(probe, b, false); err != nil {
 		return err
 	}
@@ -154,7 +167,12 @@ func (g *group) block(m *Message) error {
 	}
 	for i := range b.Cover {
 		c := &b.Cover[i]
-		have[b.Tier][c.Source] = have[b.Tier][c.Source].Add(c.Range())
+		r := have[b.Tier][c.Source]
+		if o := (ownKey{k, b.Tier, c.Source}); !g.own[o] {
+			g.own[o], r = true, slices.Clone(r) // what the hub remembers changes only after the commit
+		}
+		r.Push(c.Range())
+		have[b.Tier][c.Source] = r
 	}
 	if g.dirty[k] == nil {
 		g.dirty[k] = map[block.Tier]bool{}
@@ -165,6 +183,21 @@ func (g *group) block(m *Message) error {
 	g.seen[b.Probe] = s
 	g.reply(m.Site).Stored = append(g.reply(m.Site).Stored, b.ID)
 	return nil
+}
+
+// maxRanges bounds how many pieces of one source's numbers are kept in an epoch.
+// An honest box sends whole runs; one that sends every other number would make
+// each of its blocks, and those of all sites beside it, cost more and more.
+const maxRanges = 20_000
+
+// scattered tells whether a block would bring a source over the bound.
+func scattered(have block.Holdings, b *block.Block) bool {
+	for i := range b.Cover {
+		if len(have[b.Cover[i].Source]) >= maxRanges {
+			return true
+		}
+	}
+	return false
 }
 
 // covered tells whether all of a block is stored in its tier or a finer one.
@@ -284,7 +317,9 @@ func (g *group) keep(probe int64, l *buffer.AccountLine) error {
 			if err := g.tx.PutGap(probe, y); err != nil {
 				return err
 			}
-			known[l.Source] = known[l.Source].Add(r)
+			own := known[l.Source]
+			own.Push(r)
+			known[l.Source] = own
 		}
 	}
 	return g.tx.PutAccounted(probe, l.Epoch, store.Accounted{Source: l.Source, Next: max(was.Next, l.Next), Pending: pending, At: now})
@@ -298,7 +333,9 @@ func (g *group) knownGaps(k epochKey) (block.Holdings, error) {
 	}
 	h := block.Holdings{}
 	err := g.tx.GapsOf(k.probe, k.epoch, func(x store.Gap) error {
-		h[x.Source] = h[x.Source].Add(x.Range)
+		own := h[x.Source]
+		own.Push(x.Range)
+		h[x.Source] = own
 		return nil
 	})
 	if err != nil {
