@@ -95,11 +95,13 @@ type Buffer struct {
 	io       sync.Mutex
 	st       atomic.Pointer[store.Store] // replaced under io only
 	probe    int64
-	hasRow   bool // the epoch's row is in the database
+	begun    map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
+	rows     map[uint64]bool        // epochs whose row is in the database
 	file     *epochFile
-	marks    map[uint64]epochMark // of every epoch that has a file
-	unsaved  []*block.Block       // sealed, but their commit failed
-	schemas  map[block.ID][]byte  // the schemas of unsaved
+	marks    map[uint64]epochMark            // of every epoch that has a file
+	unsaved  []*block.Block                  // sealed, but their commit failed
+	schemas  map[block.ID][]byte             // schemas to be written with unsaved
+	uses     map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
 	newHubs  map[string]map[uint64]map[string]uint64
 	noVictim bool // no delivered block is left to evict
 	lastTrim time.Time
@@ -139,7 +141,8 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	b := &Buffer{
 		cfg: cfg, opt: opt, log: opt.Log,
 		next: map[string]uint64{}, last: map[string]collectors.Stamp{}, named: map[string]namedSchema{},
-		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, limits: map[string]*eventLimit{},
+		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, uses: map[block.ID]*collectors.Schema{},
+		begun: map[uint64]store.Epoch{}, limits: map[string]*eventLimit{},
 		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4,
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
 		event: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -304,7 +307,7 @@ func (b *Buffer) Close() error {
 	b.io.Lock()
 	defer b.io.Unlock()
 	err := b.commit()
-	if err == nil && b.hasRow {
+	if err == nil && b.rows[b.epoch.ID] {
 		b.epoch.Clean = true
 		err = b.st.Load().Update(func(tx *store.Tx) error { return tx.PutEpoch(b.probe, b.epoch) })
 	}

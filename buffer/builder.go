@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/collectors"
@@ -42,6 +43,16 @@ func (b *builder) add(x collectors.Batch, n uint64, schema block.ID) {
 	b.overhead += 24 + len(x.Source)
 	b.last[x.Source] = len(b.sections)
 	b.sections = append(b.sections, block.Section{First: n, Schema: schema, Batches: []collectors.Batch{x}})
+}
+
+// schemas calls f for each section's schema.
+func (b *builder) schemas(f func(block.ID, *collectors.Schema)) {
+	for i := range b.sections {
+		s := &b.sections[i]
+		if k := slices.IndexFunc(s.Batches, func(x collectors.Batch) bool { return len(x.Values) > 0 }); k >= 0 {
+			f(s.Schema, s.Batches[k].Schema)
+		}
+	}
 }
 
 func (b *builder) empty() bool { return len(b.sections) == 0 }

@@ -2,10 +2,12 @@ package buffer
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // eventDelay bounds how long an event waits for its commit.
@@ -53,48 +55,65 @@ func (b *Buffer) commitLoop() {
 	}
 }
 
-// commit writes all that was added in one transaction, then the epoch file, then
-// tells the sender. The caller holds io.
+// commit writes all that was added, each portion in one transaction, then the
+// epoch file, then tells the sender. The caller holds io.
 func (b *Buffer) commit() error {
-	if err := b.take(); err != nil {
-		return b.failed(err)
-	}
+	b.take()
 	if len(b.unsaved) == 0 {
 		return b.trim()
 	}
-	for _, x := range b.unsaved {
-		if b.opt.Sealed != nil {
+	if b.opt.Sealed != nil {
+		for _, x := range b.unsaved {
 			b.opt.Sealed(x)
 		}
 	}
+	for len(b.unsaved) > 0 {
+		if err := b.save(b.portion()); err != nil {
+			return b.failed(fmt.Errorf("committing to the buffer: %w", err))
+		}
+	}
+	b.uses = map[block.ID]*collectors.Schema{}
+	maps.DeleteFunc(b.begun, func(id uint64, _ store.Epoch) bool { return id != b.epoch.ID })
+	b.recovered()
+	b.commits.Add(1)
+	return b.trim()
+}
+
+// maxPortion bounds what one transaction writes, in octets.
+const maxPortion = 4 << 20
+
+// portion is how many of the unsaved blocks the next transaction takes: no more
+// than there is room for once older blocks are gone, or a burst larger than the
+// budget could never be written.
+func (b *Buffer) portion() (n int) {
+	most := min(b.capacity()/4, maxPortion)
+	for n = 1; n < len(b.unsaved) && incoming(b.unsaved[:n+1]) <= most; n++ {
+	}
+	return n
+}
+
+// save commits the first n unsaved blocks. An error leaves in unsaved what may
+// not have been written.
+func (b *Buffer) save(n int) error {
+	blocks := b.unsaved[:n]
+	schemas := b.schemasFor(blocks, n == len(b.unsaved))
+	more := incoming(blocks)
+	for _, bytes := range schemas {
+		more += int64(len(bytes)) + 512
+	}
 	var head int64
-	row := b.hasRow
+	rows := map[uint64]bool{}
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
-		if err := b.makeRoom(tx, incoming(b.unsaved)); err != nil {
+		if err := b.makeRoom(tx, more); err != nil {
 			return err
 		}
-		for id, bytes := range b.schemas {
+		for id, bytes := range schemas {
 			if err := tx.PutSchema(id, bytes); err != nil {
 				return fmt.Errorf("keeping a schema: %w", err)
 			}
 		}
-		for _, x := range b.unsaved {
-			if x.Epoch == b.epoch.ID && !row {
-				if err := tx.PutEpoch(b.probe, b.epoch); err != nil {
-					return err
-				}
-				row = true
-			}
-			// A commit that failed may have happened all the same.
-			if b.trouble != "" {
-				if ok, err := tx.HasBlock(x.ID, x.Wall(x.T1), b.probe); err != nil || ok {
-					if err != nil {
-						return err
-					}
-					continue
-				}
-			}
-			if err := tx.PutBlock(b.probe, x, true); err != nil {
+		for _, x := range blocks {
+			if err := b.put(tx, x, rows); err != nil {
 				return err
 			}
 		}
@@ -102,17 +121,17 @@ func (b *Buffer) commit() error {
 		return err
 	})
 	if err != nil {
-		return b.failed(err)
+		return err
 	}
-	b.hasRow = row
-	blocks := b.unsaved
-	b.unsaved, b.schemas = nil, map[block.ID][]byte{}
+	maps.Copy(b.rows, rows)
+	b.unsaved = b.unsaved[n:]
+	for id := range schemas {
+		delete(b.schemas, id)
+	}
 	if err := b.mark(blocks); err != nil {
-		return b.failed(err)
+		return err
 	}
-	b.recovered()
 	b.head.Store(head)
-	b.commits.Add(1)
 	for _, x := range blocks {
 		b.written.Add(int64(x.Readings))
 		b.octets.Add(int64(len(x.Bytes)))
@@ -121,16 +140,51 @@ func (b *Buffer) commit() error {
 		}
 	}
 	wake(b.committed)
-	return b.trim()
+	return nil
+}
+
+// put keeps one block, and its epoch's row with the first; rows notes which were
+// written.
+func (b *Buffer) put(tx *store.Tx, x *block.Block, rows map[uint64]bool) error {
+	if e, ok := b.begun[x.Epoch]; ok && !b.rows[x.Epoch] && !rows[x.Epoch] {
+		if err := tx.PutEpoch(b.probe, e); err != nil {
+			return err
+		}
+		rows[x.Epoch] = true
+	}
+	// A commit that failed may have happened all the same.
+	if b.trouble != "" {
+		if ok, err := tx.HasBlock(x.ID, x.Wall(x.T1), b.probe); err != nil || ok {
+			return err
+		}
+	}
+	return tx.PutBlock(b.probe, x, true)
+}
+
+// schemasFor returns the schemas that are to be written with the blocks: those
+// that they need, and with the last blocks the rest.
+func (b *Buffer) schemasFor(blocks []*block.Block, last bool) map[block.ID][]byte {
+	if last {
+		return maps.Clone(b.schemas)
+	}
+	out := map[block.ID][]byte{}
+	for _, x := range blocks {
+		for _, id := range x.Schemas() {
+			if bytes, ok := b.schemas[id]; ok {
+				out[id] = bytes
+			}
+		}
+	}
+	return out
 }
 
 // take encodes what was added since the last commit into unsaved.
-func (b *Buffer) take() error {
+func (b *Buffer) take() {
 	b.mu.Lock()
 	for class := range b.open {
 		b.seal(block.Class(class))
 	}
-	filled, fresh := b.filled, b.fresh
+	filled, fresh, troubled := b.filled, b.fresh, b.trouble != ""
 	b.filled, b.fresh = nil, map[block.ID][]byte{}
 	b.room.Broadcast()
 	b.mu.Unlock()
@@ -140,15 +194,17 @@ func (b *Buffer) take() error {
 	for _, w := range filled {
 		blocks, err := w.encode(b.codec)
 		if err != nil {
-			return fmt.Errorf("encoding a block: %w", err)
+			// Its batches have numbers that no block will hold: the next account finds them.
+			b.log.Error("a block cannot be encoded and is lost", "sources", len(w.sections), "error", err)
+			continue
 		}
+		w.schemas(func(id block.ID, s *collectors.Schema) { b.uses[id] = s })
 		b.unsaved = append(b.unsaved, blocks...)
 		b.learn(w, blocks)
 	}
-	if over := len(b.unsaved) - maxTroubled; over > 0 {
+	if over := len(b.unsaved) - maxTroubled; over > 0 && troubled {
 		b.unsaved = b.unsaved[over:] // the next account finds their numbers missing
 	}
-	return nil
 }
 
 // learn keeps the estimate of octets a value near what blocks really take.
@@ -190,13 +246,7 @@ func (b *Buffer) mark(blocks []*block.Block) error {
 			}
 			continue
 		}
-		f := epochFile{path: epochPath(b.cfg.Path, id), sync: !b.opt.NoSync}
-		if _, seq, err := readEpochFile(f.path); err == nil {
-			f.seq = seq
-		}
-		err := f.write(b.marks[id])
-		f.close()
-		if err != nil {
+		if err := b.writeMark(id, b.marks[id]); err != nil {
 			return err
 		}
 	}
@@ -206,7 +256,6 @@ func (b *Buffer) mark(blocks []*block.Block) error {
 // failed notes the trouble and opens the database again: after a failed flush the
 // same handle must not be believed. What was not committed stays in unsaved.
 func (b *Buffer) failed(err error) error {
-	err = fmt.Errorf("committing to the buffer: %w", err)
 	b.mu.Lock()
 	first := b.trouble == ""
 	b.trouble = err.Error()

@@ -2,9 +2,12 @@ package buffer
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 )
@@ -17,7 +20,6 @@ func (b *Buffer) openStore() error {
 		return err
 	}
 	b.st.Store(st)
-	b.hasRow = false
 	if err := b.loadMarks(); err != nil {
 		// A table that cannot be read is damage that opening did not meet.
 		st.Close()
@@ -100,6 +102,7 @@ func (b *Buffer) loadMarks() error {
 		}
 	}
 	var epochs []store.Epoch
+	var head int64
 	fix := map[uint64]epochMark{} // files to be written anew
 	err = b.st.Load().Update(func(tx *store.Tx) (err error) {
 		if b.probe, err = tx.Probe(b.opt.Probe); err != nil {
@@ -113,57 +116,92 @@ func (b *Buffer) loadMarks() error {
 			if ok && e.Clean {
 				continue
 			}
-			// After an unclean end the highest of file, blocks and gaps counts.
-			if m.Next == nil {
-				m.Next = map[string]uint64{}
-			}
-			changed := !ok
-			raise := func(source string, next uint64) {
-				if next > m.Next[source] {
-					m.Next[source], changed = next, true
-				}
-			}
-			err := tx.Rows(func(r *store.Row) error {
-				for i := range r.Cover {
-					raise(r.Cover[i].Source, r.Cover[i].Range().End)
-				}
-				m.LastCommit = max(m.LastCommit, r.T1)
-				return nil
-			}, "WHERE b.epoch=?", int64(e.ID))
-			if err == nil {
-				err = tx.GapsOf(b.probe, e.ID, func(g store.Gap) error { raise(g.Source, g.End); return nil })
-			}
+			changed, err := b.raise(tx, e.ID, &m)
 			if err != nil {
 				return err
 			}
-			if changed {
+			if changed || !ok {
 				fix[e.ID] = m
 			}
-			e.Clean = true // its file is right from now on
-			if err := tx.PutEpoch(b.probe, e); err != nil {
-				return err
-			}
 		}
-		last, err := tx.LastSeq()
-		b.head.Store(max(last, b.head.Load()))
+		head, err = tx.LastSeq()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for id, m := range fix {
-		f := epochFile{path: epochPath(b.cfg.Path, id), sync: !b.opt.NoSync}
-		if _, seq, err := readEpochFile(f.path); err == nil {
-			f.seq = seq
+	if err := b.settle(epochs, fix); err != nil {
+		return err
+	}
+	// Only now: the sender may not see a block that no epoch file counts.
+	b.head.Store(max(head, b.head.Load()))
+	b.rows = map[uint64]bool{}
+	for _, e := range epochs {
+		b.rows[e.ID] = true
+	}
+	return b.beginEpoch(epochs)
+}
+
+// raise corrects an epoch's mark after an unclean end: the highest of file, blocks
+// and gaps counts. It tells whether that changed it.
+func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, err error) {
+	m.Next = maps.Clone(m.Next)
+	if m.Next == nil {
+		m.Next = map[string]uint64{}
+	}
+	to := func(source string, next uint64) {
+		if next > m.Next[source] {
+			m.Next[source], changed = next, true
 		}
-		err := f.write(m)
-		f.close()
-		if err != nil {
+	}
+	err = tx.Rows(func(r *store.Row) error {
+		for i := range r.Cover {
+			to(r.Cover[i].Source, r.Cover[i].Range().End)
+		}
+		m.LastCommit = max(m.LastCommit, r.T1)
+		return nil
+	}, "WHERE b.epoch=?", int64(epoch))
+	if err == nil {
+		err = tx.GapsOf(b.probe, epoch, func(g store.Gap) error { to(g.Source, g.End); return nil })
+	}
+	return changed, err
+}
+
+// settle writes the files that were wrong, and after that notes that all are
+// right: were it the other way round, a file that cannot be written now would be
+// believed at the next opening.
+func (b *Buffer) settle(epochs []store.Epoch, fix map[uint64]epochMark) error {
+	for id, m := range fix {
+		if err := b.writeMark(id, m); err != nil {
 			return err
 		}
 		b.marks[id] = m
 	}
-	return b.beginEpoch(epochs)
+	if !slices.ContainsFunc(epochs, func(e store.Epoch) bool { return !e.Clean }) {
+		return nil
+	}
+	return b.st.Load().Update(func(tx *store.Tx) error {
+		for _, e := range epochs {
+			if e.Clean {
+				continue
+			}
+			e.Clean = true
+			if err := tx.PutEpoch(b.probe, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeMark writes the file of an epoch that is not the current one.
+func (b *Buffer) writeMark(epoch uint64, m epochMark) error {
+	f := epochFile{path: epochPath(b.cfg.Path, epoch), sync: !b.opt.NoSync}
+	if _, seq, err := readEpochFile(f.path); err == nil {
+		f.seq = seq
+	}
+	defer f.close()
+	return f.write(m)
 }
 
 // beginEpoch draws a new epoch; its row and file come with its first batch.
@@ -183,6 +221,7 @@ func (b *Buffer) beginEpoch(before []store.Epoch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.epoch = store.Epoch{ID: id, Prev: prev, Boot: b.opt.Clock.Boot(), Start: b.wallNow()}
+	b.begun[id] = b.epoch
 	// What has a name of the epoch before keeps it; what has none yet gets the new one's.
 	for class, x := range b.open {
 		if x != nil && !x.empty() {
@@ -191,13 +230,20 @@ func (b *Buffer) beginEpoch(before []store.Epoch) error {
 		b.open[class] = nil
 	}
 	b.next = map[string]uint64{}
-	// A fresh database lacks the schemas that the one before had, and blocks that
-	// are still in memory may need them.
-	for source, x := range b.named {
-		if id, bytes, err := b.codec.EncodeSchema(x.schema); err == nil {
-			b.fresh[id] = bytes
-		}
-		delete(b.named, source)
-	}
+	b.remember()
 	return nil
+}
+
+// remember has all schemas of blocks in memory written with them: a fresh database
+// lacks those that the one before had. The caller holds mu.
+func (b *Buffer) remember() {
+	for _, w := range b.filled {
+		w.schemas(func(id block.ID, s *collectors.Schema) { b.uses[id] = s })
+	}
+	for id, s := range b.uses {
+		if _, bytes, err := b.codec.EncodeSchema(s); err == nil { // it was encoded before
+			b.schemas[id] = bytes
+		}
+	}
+	clear(b.named)
 }

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -24,6 +25,10 @@ func incoming(blocks []*block.Block) (n int64) {
 	return n
 }
 
+// capacity is how much of the budget blocks may fill: deleting them and the gaps it
+// leaves need pages too.
+func (b *Buffer) capacity() int64 { return int64(b.cfg.Budget) - max(384<<10, int64(b.cfg.Budget)/16) }
+
 // makeRoom brings the database to where more octets fit the budget: delivered
 // blocks go first, then the oldest pending ones, each with its gap.
 func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
@@ -31,8 +36,7 @@ func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
 	if err != nil {
 		return err
 	}
-	// Deleting and the gaps it leaves need pages too.
-	limit := int64(b.cfg.Budget) - max(384<<10, int64(b.cfg.Budget)/16)
+	limit := b.capacity()
 	if used+more <= limit {
 		return nil
 	}
@@ -86,7 +90,7 @@ func (b *Buffer) trim() error {
 		return tx.DropDelivered(b.probe, before, 512)
 	})
 	if err != nil {
-		return b.failed(err)
+		return b.failed(fmt.Errorf("trimming the buffer: %w", err))
 	}
 	return nil
 }
