@@ -196,90 +196,18 @@ func (b *Buffer) Apply(a *Answer) (Applied, error) {
 	b.io.Lock()
 	defer b.io.Unlock()
 	var done Applied
-	byEpoch := map[uint64]map[string]*answered{}
-	for i := range a.Lines {
-		l := &a.Lines[i]
-		next, ok := b.marks[l.Epoch].Next[l.Source]
-		if !ok {
-			continue
-		}
-		if byEpoch[l.Epoch] == nil {
-			byEpoch[l.Epoch] = map[string]*answered{}
-		}
-		x := byEpoch[l.Epoch][l.Source]
-		if x == nil {
-			x = &answered{}
-			byEpoch[l.Epoch][l.Source] = x
-		}
-		for _, h := range l.Has {
-			for int(h.Tier) >= len(x.has) {
-				x.has = append(x.has, nil)
-			}
-			x.has[h.Tier] = x.has[h.Tier].Union(h.Ranges)
-		}
-		x.want = x.want.Union(l.Want.Intersect(block.Ranges{{First: 0, End: next}}))
-	}
+	said := b.said(a)
 	before, err := b.hubKnownSince(a.Hub)
 	if err != nil {
 		return done, fmt.Errorf("applying a hub's answer: %w", err)
 	}
 	err = b.st.Load().Update(func(tx *store.Tx) error {
-		for epoch, sources := range byEpoch {
-			err := tx.Rows(func(r *store.Row) error {
-				has, wanted := true, false
-				for i := range r.Cover {
-					x := sources[r.Cover[i].Source]
-					if x == nil {
-						has = false
-						continue
-					}
-					has = has && x.covers(r.Tier, r.Cover[i].Range())
-					wanted = wanted || x.want.Overlaps(r.Cover[i].Range())
-				}
-				if has && r.Pending {
-					_, _, err := tx.Deliver(r.ID)
-					done.Delivered++
-					b.noVictim = false
-					return err
-				}
-				if wanted {
-					if !r.Pending {
-						done.Wanted++
-						if err := tx.SetPending(r); err != nil {
-							return err
-						}
-					}
-					for i := range r.Cover {
-						if x := sources[r.Cover[i].Source]; x != nil {
-							x.want = x.want.Subtract(block.Ranges{r.Cover[i].Range()})
-						}
-					}
-				}
-				return nil
-			}, "WHERE b.epoch=?", int64(epoch))
-			if err != nil {
+		for epoch, sources := range said {
+			if err := b.applyEpoch(tx, epoch, sources, &done); err != nil {
 				return err
 			}
-			err = tx.GapsOf(b.probe, epoch, func(g store.Gap) error {
-				if x := sources[g.Source]; x != nil {
-					x.want = x.want.Subtract(block.Ranges{g.Range})
-				}
-				return nil
-			})
-			if err != nil {
+			if err := b.putGone(tx, epoch, sources, before[epoch], &done); err != nil {
 				return err
-			}
-			for source, x := range sources {
-				for _, r := range x.want {
-					reason := ReasonGone
-					if r.End <= before[epoch][source] {
-						reason = ReasonBeforeThisHub
-					}
-					done.Gone += int(r.End - r.First)
-					if err := tx.PutGap(b.probe, store.Gap{Epoch: epoch, Source: source, Range: r, Reason: reason}); err != nil {
-						return err
-					}
-				}
 			}
 		}
 		return tx.SetMeta("hub:"+a.Hub, "known")
@@ -287,10 +215,124 @@ func (b *Buffer) Apply(a *Answer) (Applied, error) {
 	if err != nil {
 		return Applied{}, fmt.Errorf("applying a hub's answer: %w", err)
 	}
+	if done.Delivered > 0 {
+		b.noVictim = false
+	}
 	if done.Wanted > 0 {
 		wake(b.committed)
 	}
 	return done, nil
+}
+
+// said sorts an answer by epoch and source and leaves out what says nothing, which
+// most of it does.
+func (b *Buffer) said(a *Answer) map[uint64]map[string]*answered {
+	out := map[uint64]map[string]*answered{}
+	for i := range a.Lines {
+		l := &a.Lines[i]
+		next, ok := b.marks[l.Epoch].Next[l.Source]
+		want := l.Want.Intersect(block.Ranges{{First: 0, End: next}}).Subtract(b.inMemory(l.Epoch, l.Source))
+		if !ok || len(want) == 0 && len(l.Has) == 0 {
+			continue
+		}
+		if out[l.Epoch] == nil {
+			out[l.Epoch] = map[string]*answered{}
+		}
+		x := out[l.Epoch][l.Source]
+		if x == nil {
+			x = &answered{}
+			out[l.Epoch][l.Source] = x
+		}
+		for _, h := range l.Has {
+			for int(h.Tier) >= len(x.has) {
+				x.has = append(x.has, nil)
+			}
+			x.has[h.Tier] = x.has[h.Tier].Union(h.Ranges)
+		}
+		x.want = x.want.Union(want)
+	}
+	return out
+}
+
+// inMemory is what is still to be committed although a later number is already.
+func (b *Buffer) inMemory(epoch uint64, source string) (out block.Ranges) {
+	for _, x := range b.unsaved {
+		for i := range x.Cover {
+			if c := &x.Cover[i]; x.Epoch == epoch && c.Source == source {
+				out = out.Add(c.Range())
+			}
+		}
+	}
+	return out
+}
+
+// applyEpoch marks the blocks of an epoch; of what is wanted it leaves in want
+// what no block here holds.
+func (b *Buffer) applyEpoch(tx *store.Tx, epoch uint64, sources map[string]*answered, done *Applied) error {
+	// Delivered blocks are of interest only where something is wanted.
+	cond := "WHERE b.epoch=? AND p.seq IS NOT NULL"
+	for _, x := range sources {
+		if len(x.want) > 0 {
+			cond = "WHERE b.epoch=?"
+		}
+	}
+	return tx.Rows(func(r *store.Row) error {
+		has, wanted := true, false
+		for i := range r.Cover {
+			x := sources[r.Cover[i].Source]
+			if x == nil {
+				has = false
+				continue
+			}
+			has = has && x.covers(r.Tier, r.Cover[i].Range())
+			wanted = wanted || x.want.Overlaps(r.Cover[i].Range())
+		}
+		if has && r.Pending {
+			_, _, err := tx.Deliver(r.ID)
+			done.Delivered++
+			return err
+		}
+		if !wanted {
+			return nil
+		}
+		for i := range r.Cover {
+			if x := sources[r.Cover[i].Source]; x != nil {
+				x.want = x.want.Subtract(block.Ranges{r.Cover[i].Range()})
+			}
+		}
+		if r.Pending {
+			return nil
+		}
+		done.Wanted++
+		return tx.SetPending(r)
+	}, cond, int64(epoch))
+}
+
+// putGone keeps gaps for what is wanted and neither here nor a gap already. Of
+// numbers below before another hub had the blocks.
+func (b *Buffer) putGone(tx *store.Tx, epoch uint64, sources map[string]*answered, before map[string]uint64, done *Applied) error {
+	err := tx.GapsOf(b.probe, epoch, func(g store.Gap) error {
+		if x := sources[g.Source]; x != nil {
+			x.want = x.want.Subtract(block.Ranges{g.Range})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for source, x := range sources {
+		for _, r := range x.want {
+			reason := ReasonGone
+			if r.End <= before[source] {
+				reason = ReasonBeforeThisHub
+			}
+			done.Gone += int(r.End - r.First)
+			if err := tx.PutGap(b.probe, store.Gap{Epoch: epoch, Source: source, Range: r, Reason: reason}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Applied counts what an answer changed: blocks, and batches that are gone.
