@@ -78,7 +78,7 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 	for id, m := range b.marks {
 		next[id] = maps.Clone(m.Next)
 	}
-	st, probe := b.st.Load(), b.probe
+	probe := b.probe
 	b.io.Unlock()
 	b.mu.Lock()
 	current := b.epoch.ID
@@ -92,7 +92,7 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 	gaps := map[key][]store.Gap{}
 	starts := map[uint64]int64{}
 	unsettled := map[uint64]bool{current: true}
-	err := st.View(func(tx *store.Tx) error {
+	err := b.view(func(tx *store.Tx) error {
 		epochs, err := tx.Epochs(probe)
 		if err != nil {
 			return err
@@ -201,7 +201,7 @@ func (b *Buffer) Apply(a *Answer) (Applied, error) {
 	if err != nil {
 		return done, fmt.Errorf("applying a hub's answer: %w", err)
 	}
-	err = b.st.Load().Update(func(tx *store.Tx) error {
+	err = b.update(func(tx *store.Tx) error {
 		for epoch, sources := range said {
 			if err := b.applyEpoch(tx, epoch, sources, &done); err != nil {
 				return err
@@ -359,7 +359,7 @@ func (b *Buffer) hubKnownSince(hub string) (map[uint64]map[string]uint64, error)
 		return x, nil
 	}
 	known := ""
-	err := b.st.Load().View(func(tx *store.Tx) (err error) {
+	err := b.view(func(tx *store.Tx) (err error) {
 		known, err = tx.Meta("hub:" + hub)
 		return err
 	})

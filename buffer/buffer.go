@@ -117,6 +117,7 @@ type Buffer struct {
 	flush     chan chan error
 	full      chan struct{}
 	event     chan struct{}
+	damage    chan damage
 	stop      chan struct{}
 	done      chan struct{}
 }
@@ -145,7 +146,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		begun: map[uint64]store.Epoch{}, limits: map[string]*eventLimit{},
 		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4,
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
-		event: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		event: make(chan struct{}, 1), damage: make(chan damage, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	b.room = sync.NewCond(&b.mu)
 	var err error

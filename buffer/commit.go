@@ -44,6 +44,9 @@ func (b *Buffer) commitLoop() {
 			soon.Reset(eventDelay)
 			continue
 		case <-soon.C:
+		case d := <-b.damage:
+			b.repair(d)
+			continue
 		case reply = <-b.flush:
 		}
 		b.io.Lock()
@@ -263,7 +266,7 @@ func (b *Buffer) failed(err error) error {
 	closed := b.closed
 	b.mu.Unlock()
 	if first {
-		b.log.Error("the buffer cannot write; readings stay in memory meanwhile", "error", err)
+		b.log.Error("the buffer has trouble with its disk; readings stay in memory meanwhile", "error", err)
 	}
 	if closed {
 		return err
@@ -280,6 +283,44 @@ func (b *Buffer) failed(err error) error {
 		b.log.Debug("opening the buffer again", "error", oerr)
 	}
 	return err
+}
+
+// damage is what was met in a database outside of a commit.
+type damage struct {
+	st  *store.Store
+	err error
+}
+
+// view and update are the store's. Damage that they meet is not left for a commit
+// to find, which may never touch that page: nothing could be sent any more.
+func (b *Buffer) view(f func(*store.Tx) error) error {
+	st := b.st.Load()
+	return b.noticed(st, st.View(f))
+}
+
+func (b *Buffer) update(f func(*store.Tx) error) error {
+	st := b.st.Load()
+	return b.noticed(st, st.Update(f))
+}
+
+func (b *Buffer) noticed(st *store.Store, err error) error {
+	if store.Damaged(err) {
+		select {
+		case b.damage <- damage{st, err}:
+		default: // somebody has said so already
+		}
+	}
+	return err
+}
+
+// repair sets aside a database that was found damaged, unless another has
+// taken its place since.
+func (b *Buffer) repair(d damage) {
+	b.io.Lock()
+	defer b.io.Unlock()
+	if b.st.Load() == d.st {
+		_ = b.failed(fmt.Errorf("using the buffer: %w", d.err)) // it is the error that came in
+	}
 }
 
 // recovered ends a time of trouble.

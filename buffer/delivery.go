@@ -20,7 +20,7 @@ func (b *Buffer) Beat() int64 { return b.beat.Load() }
 // PendingAfter returns pending blocks with after < Seq <= until, in rising order,
 // up to about maxBytes but at least one if there is any.
 func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pending, err error) {
-	err = b.st.Load().View(func(tx *store.Tx) error {
+	err = b.view(func(tx *store.Tx) error {
 		out, err = tx.PendingAfter(after, until, maxBytes)
 		return err
 	})
@@ -35,7 +35,7 @@ func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pen
 func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	b.io.Lock()
 	defer b.io.Unlock()
-	err = b.st.Load().Update(func(tx *store.Tx) error {
+	err = b.update(func(tx *store.Tx) error {
 		for _, id := range ids {
 			n, ok, err := tx.Deliver(id)
 			if err != nil {
@@ -59,7 +59,7 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 
 // SchemaBytes returns the bytes of a schema, nil where it is not here.
 func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
-	err = b.st.Load().View(func(tx *store.Tx) error {
+	err = b.view(func(tx *store.Tx) error {
 		bytes, err = tx.SchemaBytes(id)
 		return err
 	})
@@ -68,7 +68,7 @@ func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 
 // Schema returns a decoded schema, nil where it is not here.
 func (b *Buffer) Schema(id block.ID) (s *collectors.Schema) {
-	err := b.st.Load().View(func(tx *store.Tx) error {
+	err := b.view(func(tx *store.Tx) error {
 		s = tx.Schema(id)
 		return nil
 	})
@@ -99,7 +99,7 @@ func (b *Buffer) Stats() (s Stats, err error) {
 	b.mu.Unlock()
 	s.Budget, s.Commits, s.Written, s.Dropped, s.Head = int64(b.cfg.Budget), b.commits.Load(), b.written.Load(), b.dropped.Load(), b.head.Load()
 	s.WrittenBytes = b.octets.Load()
-	err = b.st.Load().View(func(tx *store.Tx) error {
+	err = b.view(func(tx *store.Tx) error {
 		if s.Pending, err = tx.PendingTotals(); err != nil {
 			return err
 		}

@@ -215,3 +215,26 @@ func TestSchemasOfMemoryOutliveTheDatabase(t *testing.T) {
 		}
 	}
 }
+
+// Damage that no commit touches must not stop the uplink for ever.
+func TestDamageThatReadersMeet(t *testing.T) {
+	cfg := config(t.TempDir())
+	b := open(t, cfg, buffer.Options{NoSync: true, Manual: true})
+	s := counters("device/sw", 1)
+	b.Add(batch(s, 0, 1))
+	flush(t, b)
+	spoil(t, cfg.Path, "gap")
+	if _, err := b.Account(buffer.Everything); !store.Damaged(err) {
+		t.Fatal(err)
+	}
+	for range 2 { // the second is behind the repair, whichever came first
+		b.Add(batch(s, 0, 2))
+		flush(t, b)
+	}
+	if _, err := b.Account(buffer.Everything); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ := filepath.Glob(cfg.Path + ".damaged-*"); len(kept) == 0 {
+		t.Fatal("not set aside")
+	}
+}
