@@ -92,20 +92,21 @@ type Buffer struct {
 	codec   *block.Codec
 
 	// io is held during a commit and whatever else writes.
-	io       sync.Mutex
-	st       atomic.Pointer[store.Store] // replaced under io only
-	probe    int64
-	begun    map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
-	rows     map[uint64]bool        // epochs whose row is in the database
-	file     *epochFile
-	marks    map[uint64]epochMark            // of every epoch that has a file
-	unsaved  []*block.Block                  // sealed, but their commit failed
-	schemas  map[block.ID][]byte             // schemas to be written with unsaved
-	uses     map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
-	newHubs  map[string]map[uint64]map[string]uint64
-	noVictim bool // no delivered block is left to evict
-	lastTrim time.Time
-	told     []collectors.Event // what happened before there was an epoch to tell it in
+	io        sync.Mutex
+	st        atomic.Pointer[store.Store] // replaced under io only
+	probe     int64
+	begun     map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
+	rows      map[uint64]bool        // epochs whose row is in the database
+	file      *epochFile
+	marks     map[uint64]epochMark            // of every epoch that has a file
+	unsaved   []*block.Block                  // sealed, but their commit failed
+	schemas   map[block.ID][]byte             // schemas to be written with unsaved
+	uses      map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
+	newHubs   map[string]map[uint64]map[string]uint64
+	noVictim  bool // no delivered block is left to evict
+	lastTrim  time.Time
+	lastSweep time.Time
+	told      []collectors.Event // what happened before there was an epoch to tell it in
 
 	head      atomic.Int64 // the last committed block's number
 	written   atomic.Int64 // readings committed since Open

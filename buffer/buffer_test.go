@@ -72,6 +72,22 @@ func pending(t *testing.T, b *buffer.Buffer) []store.Pending {
 	return ps
 }
 
+func ids(ps []store.Pending) (out []block.ID) {
+	for _, p := range ps {
+		out = append(out, p.ID)
+	}
+	return out
+}
+
+func schemasOf(t *testing.T, b []byte) []block.ID {
+	t.Helper()
+	h, _, err := block.ParseHead(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.Schemas()
+}
+
 func flush(t *testing.T, b *buffer.Buffer) {
 	t.Helper()
 	if err := b.Flush(); err != nil {

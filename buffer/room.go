@@ -29,52 +29,63 @@ func incoming(blocks []*block.Block) (n int64) {
 // leaves need pages too.
 func (b *Buffer) capacity() int64 { return int64(b.cfg.Budget) - max(384<<10, int64(b.cfg.Budget)/16) }
 
-// makeRoom brings the database to where more octets fit the budget: delivered
-// blocks go first, then the oldest pending ones, each with its gap.
+// makeRoom brings the database to where more octets fit the budget: schemas that
+// no block names any more go first, then delivered blocks, then the oldest pending
+// ones, each with its gap.
 func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
-	used, _, err := tx.Usage()
-	if err != nil {
-		return err
-	}
-	limit := b.capacity()
-	if used+more <= limit {
-		return nil
-	}
-	// A little more than is needed, so that not every commit has to evict.
-	need := used + more - limit + 64<<10
-	if !b.noVictim {
-		freed, err := tx.EvictDelivered(need)
+	for range 8 { // what blocks leave behind, their schemas, is found by the next round
+		used, _, err := tx.Usage()
 		if err != nil {
 			return err
 		}
-		need -= freed
-		b.noVictim = freed == 0
-	}
-	// Readings before events, for as long as events keep to their tenth.
-	for _, class := range []block.Class{block.Readings, block.Events} {
-		if need <= 0 {
+		if used+more <= b.capacity() {
 			return nil
 		}
-		if class == block.Readings {
-			var events int64
-			if events, err = tx.PendingBytes(block.Events); err != nil {
-				return err
-			}
-			if events > int64(b.cfg.Budget)/10 {
-				freed, err := b.drop(tx, min(need, events-int64(b.cfg.Budget)/10), block.Events)
-				if err != nil {
-					return err
-				}
-				need -= freed
-			}
-		}
-		freed, err := b.drop(tx, need, class)
+		// A little more than is needed, so that not every commit has to evict.
+		need := used + more - b.capacity() + 64<<10
+		swept, err := b.sweepIfHeavy(tx)
 		if err != nil {
 			return err
 		}
-		need -= freed
+		freed := int64(0)
+		if need -= swept; need > 0 {
+			if freed, err = b.makeSome(tx, need); err != nil {
+				return err
+			}
+		}
+		if swept+freed == 0 {
+			return nil // nothing is left that may go
+		}
 	}
 	return nil
+}
+
+// makeSome frees about need octets of blocks, if there are so many.
+func (b *Buffer) makeSome(tx *store.Tx, need int64) (all int64, err error) {
+	if !b.noVictim {
+		if all, err = tx.EvictDelivered(need); err != nil {
+			return 0, err
+		}
+		b.noVictim = all == 0
+	}
+	// Events go before readings only where they take more than their tenth.
+	events, err := tx.PendingBytes(block.Events)
+	if err != nil {
+		return 0, err
+	}
+	for _, turn := range []struct {
+		class block.Class
+		most  int64
+	}{{block.Events, events - int64(b.cfg.Budget)/10}, {block.Readings, need}, {block.Events, need}} {
+		if n := min(need-all, turn.most); n > 0 {
+			freed, err := b.drop(tx, n, turn.class)
+			if err != nil {
+				return 0, err
+			}
+			all += freed
+		}
+	}
+	return all, nil
 }
 
 // trim lets go of delivered blocks that are older than the history, a few at a
@@ -86,11 +97,21 @@ func (b *Buffer) trim() error {
 		b.lastTrim = now
 	}
 	before := b.wallNow() - b.cfg.History.Milliseconds()
-	err := b.st.Load().Update(func(tx *store.Tx) error {
-		return tx.DropDelivered(b.probe, before, 512)
+	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour
+	var gone []uint64
+	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
+		if err := tx.DropDelivered(b.probe, before, 512); err != nil || !daily {
+			return err
+		}
+		gone, err = b.sweep(tx)
+		return err
 	})
 	if err != nil {
 		return b.failed(fmt.Errorf("trimming the buffer: %w", err))
+	}
+	if daily {
+		b.lastSweep = b.lastTrim
+		b.forget(gone)
 	}
 	return nil
 }

@@ -130,6 +130,15 @@ func (c *schemaCache) get(id block.ID) *collectors.Schema {
 	return c.m[id]
 }
 
+func (c *schemaCache) drop(id block.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.m[id]; s != nil {
+		c.n -= len(s.Series)
+		delete(c.m, id)
+	}
+}
+
 func (c *schemaCache) put(id block.ID, s *collectors.Schema) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -330,6 +339,71 @@ func (t *Tx) DropDelivered(probe, before int64, limit int) error {
 		probe, before, limit)
 	if err != nil {
 		return fmt.Errorf("trimming the history: %w", err)
+	}
+	return nil
+}
+
+// SchemaSize counts the octets of all schemas.
+func (t *Tx) SchemaSize() (n int64, err error) {
+	err = t.queryRow("SELECT coalesce(sum(length(bytes)),0) FROM schema").Scan(&n)
+	return n, err
+}
+
+// Named returns the schemas and the epochs that blocks name. It reads the head of
+// every block.
+func (t *Tx) Named() (schemas map[block.ID]bool, epochs map[uint64]bool, err error) {
+	schemas, epochs = map[block.ID]bool{}, map[uint64]bool{}
+	err = t.each("SELECT head FROM block", nil, func(scan func(...any) error) error {
+		var head []byte
+		if err := scan(&head); err != nil {
+			return err
+		}
+		h, _, err := block.ParseHead(head)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		epochs[h.Epoch] = true
+		for _, id := range h.Schemas() {
+			schemas[id] = true
+		}
+		return nil
+	})
+	return schemas, epochs, err
+}
+
+// KeepSchemas deletes all other schemas; it returns how many octets those had.
+func (t *Tx) KeepSchemas(keep map[block.ID]bool) (freed int64, err error) {
+	var drop []block.ID
+	err = t.each("SELECT hash, length(bytes) FROM schema", nil, func(scan func(...any) error) error {
+		var hash []byte
+		var size int64
+		if err := scan(&hash, &size); err != nil {
+			return err
+		}
+		if id, ok := block.IDFrom(hash); ok && !keep[id] {
+			drop = append(drop, id)
+			freed += size
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range drop {
+		if _, err := t.exec("DELETE FROM schema WHERE hash=?", id[:]); err != nil {
+			return 0, fmt.Errorf("deleting a schema: %w", err)
+		}
+		t.s.schemas.drop(id)
+	}
+	return freed, nil
+}
+
+// ForgetEpoch deletes an epoch's row and gaps.
+func (t *Tx) ForgetEpoch(probe int64, epoch uint64) error {
+	for _, q := range []string{"DELETE FROM gap WHERE probe=? AND epoch=?", "DELETE FROM epoch WHERE probe=? AND id=?"} {
+		if _, err := t.exec(q, probe, int64(epoch)); err != nil {
+			return fmt.Errorf("forgetting an epoch: %w", err)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,81 @@
+package buffer
+
+import (
+	"os"
+	"time"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/store"
+)
+
+// settledFor is how long an epoch without any block is remembered: longer than the
+// oldest hub backup that one would restore. Until then the account lets such a hub
+// find out what it lacks.
+const settledFor = 90 * 24 * time.Hour
+
+// sweepIfHeavy deletes schemas that no block names once schemas take a good share
+// of the budget: a device whose series change with every poll leaves one each time.
+// It returns how many octets that were.
+func (b *Buffer) sweepIfHeavy(tx *store.Tx) (freed int64, err error) {
+	size, err := tx.SchemaSize()
+	if err != nil || size < int64(b.cfg.Budget)/10 {
+		return 0, err
+	}
+	schemas, _, err := tx.Named()
+	if err != nil {
+		return 0, err
+	}
+	return tx.KeepSchemas(b.inUse(schemas))
+}
+
+// inUse adds what blocks in memory, and those to come, will name.
+func (b *Buffer) inUse(schemas map[block.ID]bool) map[block.ID]bool {
+	for id := range b.schemas {
+		schemas[id] = true
+	}
+	for id := range b.uses {
+		schemas[id] = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.fresh {
+		schemas[id] = true
+	}
+	for _, x := range b.named {
+		schemas[x.id] = true
+	}
+	return schemas
+}
+
+// sweep deletes what no block names: schemas, and epochs that are settled for
+// long. It returns those, whose files are to go after the transaction.
+func (b *Buffer) sweep(tx *store.Tx) (gone []uint64, err error) {
+	schemas, epochs, err := tx.Named()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.KeepSchemas(b.inUse(schemas)); err != nil {
+		return nil, err
+	}
+	before := b.wallNow() - settledFor.Milliseconds()
+	for id, m := range b.marks {
+		if id == b.epoch.ID || epochs[id] || m.LastCommit > before {
+			continue
+		}
+		if err := tx.ForgetEpoch(b.probe, id); err != nil {
+			return nil, err
+		}
+		gone = append(gone, id)
+	}
+	return gone, nil
+}
+
+// forget deletes the files of epochs whose rows are gone.
+func (b *Buffer) forget(epochs []uint64) {
+	for _, id := range epochs {
+		delete(b.marks, id)
+		if err := os.Remove(epochPath(b.cfg.Path, id)); err != nil {
+			b.log.Debug("deleting the file of an epoch that is settled", "error", err)
+		}
+	}
+}
