@@ -135,7 +135,7 @@ type Codec struct {
 	dec *zstd.Decoder
 }
 
-// NewCodec returns a codec. Close gives its memory back.
+// NewCodec returns a codec.
 func NewCodec() (*Codec, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
@@ -150,11 +150,11 @@ func NewCodec() (*Codec, error) {
 	return &Codec{enc: enc, dec: dec}, nil
 }
 
-// Close frees the codec's memory.
-func (c *Codec) Close() {
-	c.enc.Close() // no stream is open: it cannot fail
-	c.dec.Close()
-}
+// Close says that its owner is done with the codec. Others may be decoding just
+// then (a store is closed and opened again while it is read), which closing the
+// decoder under them would crash; without a stream neither coder has anything that
+// the garbage collector does not find.
+func (c *Codec) Close() {}
 
 // unpack decompresses at most limit octets.
 func (c *Codec) unpack(b []byte, limit int) ([]byte, error) {
