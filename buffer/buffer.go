@@ -199,12 +199,14 @@ func (b *Buffer) add(x collectors.Batch) {
 	if len(x.Events) > 0 {
 		b.limit(&x)
 	}
-	// Strictly rising within the source, whatever the collector said.
+	// Strictly rising within the source, whatever the collector said. One that lies
+	// far ahead is no stamp: no reader would take the block.
+	now := b.opt.Clock.Now()
+	if x.At <= 0 || x.At > now+maxAhead {
+		x.At = now
+	}
 	if last, ok := b.last[x.Source]; ok && x.At <= last {
 		x.At = last + 1
-	}
-	if x.At <= 0 {
-		x.At = max(b.opt.Clock.Now(), b.last[x.Source]+1)
 	}
 	b.last[x.Source] = x.At
 	n := b.next[x.Source]
@@ -231,6 +233,9 @@ func (b *Buffer) add(x collectors.Batch) {
 		wake(b.event)
 	}
 }
+
+// maxAhead is how far a stamp may lie in the future, in milliseconds.
+const maxAhead = 3_600_000
 
 // maxFilled is how many full blocks may wait for the disk before Add waits;
 // maxTroubled how many are kept in memory while the disk fails.

@@ -77,10 +77,11 @@ func (b *builder) encode(c *block.Codec) ([]*block.Block, error) {
 
 func encodeSections(c *block.Codec, head block.Head, s []block.Section) ([]*block.Block, error) {
 	x, err := c.Encode(head, s)
-	if err != nil {
+	switch {
+	case errors.Is(err, block.ErrLarge): // texts that repeat pack very well
+	case err != nil:
 		return nil, err
-	}
-	if len(x.Bytes) <= block.MaxBlock {
+	case len(x.Bytes) <= block.MaxBlock:
 		return []*block.Block{x}, nil
 	}
 	var lo, hi []block.Section

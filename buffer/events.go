@@ -44,14 +44,18 @@ func (b *Buffer) limit(x *collectors.Batch) {
 			continue
 		}
 		l.tokens--
-		if l.held > 0 && len(x.Events) < collectors.MaxEvents {
-			keep = append(keep, collectors.Event{Kind: "events_held_back", Severity: collectors.Warning,
-				Text: fmt.Sprintf("%d events of this source came too fast and were only counted.", l.held)})
-			l.held = 0
-		}
 		keep = append(keep, e)
 	}
 	x.Events = keep
+	if l.held == 0 || len(keep) == 0 {
+		return
+	}
+	told := *x
+	told.Events = append([]collectors.Event{{Kind: "events_held_back", Severity: collectors.Warning,
+		Text: fmt.Sprintf("%d events of this source came too fast and were only counted.", l.held)}}, keep...)
+	if told.Validate() == nil { // else there is no room for it, and it is told with the next
+		*x, l.held = told, 0
+	}
 }
 
 // tell adds an event of the buffer's own; it never waits.

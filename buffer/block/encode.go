@@ -1,6 +1,7 @@
 package block
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -18,9 +19,13 @@ type Section struct {
 	Batches []collectors.Batch
 }
 
+// ErrLarge says that a block would unpack to more than a reader takes.
+var ErrLarge = errors.New("unpacks to too much")
+
 // Encode makes a block of the sections. Of head the fields that the batches give
 // (T0, T1, Readings, Cover) are filled in. The batches must be valid and have at
-// least one in each section. A result over [MaxBlock] is for the caller to split.
+// least one in each section. A result over [MaxBlock], or an error that wraps
+// [ErrLarge], is for the caller to split.
 func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 	head.T0, head.T1, head.Readings = math.MaxInt64, 0, 0
 	head.Cover = make([]Cover, len(sections))
@@ -43,6 +48,9 @@ func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 	raw, err := proto.Marshal(e.body)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a block: %w", err)
+	}
+	if len(raw) > maxBody {
+		return nil, fmt.Errorf("%w: %d octets", ErrLarge, len(raw))
 	}
 	hb, err := proto.Marshal(headTo(&head))
 	if err != nil {
