@@ -13,14 +13,14 @@ import (
 // describes them, nor push out what others read.
 func TestChangingSchemasDoNotFillTheBuffer(t *testing.T) {
 	cfg := config(t.TempDir())
-	cfg.Budget = 4 << 20
+	cfg.Budget = 2 << 20
 	b := open(t, cfg, buffer.Options{NoSync: true})
 	honest := counters("device/honest", 50)
 	for i := range 700 {
 		s := &collectors.Schema{Source: "device/noisy"}
-		for k := range 200 {
+		for k := range 400 {
 			s.Series = append(s.Series, collectors.Series{Metric: "m", Kind: collectors.Counter,
-				Labels: []collectors.Label{{Name: "ifName", Value: fmt.Sprintf("%x", uint64(i*200+k+1)*0x9E3779B97F4A7C15)}}})
+				Labels: []collectors.Label{{Name: "ifName", Value: fmt.Sprintf("%x", uint64(i*400+k+1)*0x9E3779B97F4A7C15)}}})
 		}
 		b.Add(batch(s, 0, uint64(i)))
 		b.Add(batch(honest, 0, uint64(i)))
