@@ -2,6 +2,7 @@ package buffer_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -352,5 +353,13 @@ func restore(t *testing.T, path string, files map[string][]byte) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	cfg := config(t.TempDir())
+	open(t, cfg, buffer.Options{})
+	if _, err := buffer.Open(cfg, buffer.Options{Probe: "t/s", Clock: newClock()}); !errors.Is(err, store.ErrInUse) {
+		t.Fatal(err)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 )
@@ -59,13 +60,15 @@ var (
 	ErrForeign = errors.New("not a siteprobe database")
 	ErrNewer   = errors.New("written by a newer version")
 	ErrDamaged = errors.New("damaged database")
+	ErrInUse   = errors.New("another process uses this database: is the daemon running already?")
 )
 
 // Store is an open database. Its methods are safe for use by several goroutines.
 type Store struct {
-	path  string
-	w, r  *sql.DB
-	codec *block.Codec
+	path   string
+	locked *os.File // holds the lock; nil for reading only
+	w, r   *sql.DB
+	codec  *block.Codec
 
 	schemas schemaCache
 }
@@ -91,7 +94,30 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// lock keeps a second process from writing to the database: both would number
+// batches, and each would take the other's blocks for its own.
+func (s *Store) lock() error {
+	f, err := os.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return ErrInUse
+		}
+		return fmt.Errorf("locking: %w", err)
+	}
+	s.locked = f
+	return nil
+}
+
 func (s *Store) open(o Options) error {
+	if !o.ReadOnly {
+		if err := s.lock(); err != nil {
+			return err
+		}
+	}
 	if err := looksLikeSQLite(s.path); err != nil {
 		return err
 	}
@@ -108,11 +134,13 @@ func (s *Store) open(o Options) error {
 		}
 	} else {
 		// What a site measures is nobody else's: SQLite would make it world-readable.
-		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return err
+		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			err = f.Close()
+		} else if errors.Is(err, os.ErrExist) {
+			err = nil // it is not opened here: closing it would drop the locks of this process
 		}
-		if err := f.Close(); err != nil {
+		if err != nil {
 			return err
 		}
 		if s.w, err = sql.Open("sqlite3", dsn("&_txlock=immediate")); err != nil {
@@ -273,6 +301,10 @@ func (s *Store) Close() error {
 		errs = append(errs, s.w.Close())
 	}
 	s.codec.Close()
+	if s.locked != nil {
+		errs = append(errs, s.locked.Close()) // the last: it lets the next one in
+		s.locked = nil
+	}
 	return errors.Join(errs...)
 }
 

@@ -121,6 +121,9 @@ func run(ctx context.Context, o options) error {
 			errs <- serve(ctx, l, web.New(h, web.Options{Log: log, Version: version, Hosts: o.names, Location: zone}))
 		})
 		log.Info("the page", "url", "http://"+l.Addr().String()+"/")
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+			log.Warn("the page has no login, and this address is not loopback: whoever reaches it can read all sites", "listen", a.String())
+		}
 	} else {
 		errs <- nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,9 @@ func load(l config.Loader, path string) (*config.Site, error) {
 	var bad *config.Error
 	if errors.As(err, &bad) {
 		return nil, &exit{usage, fmt.Errorf("the site file cannot be used:\n%w", err)}
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &exit{unknown, fmt.Errorf("%w (-c names another site file; a commented example ships as siteprobe.example.yaml)", err)}
 	}
 	return nil, &exit{unknown, err}
 }

@@ -59,17 +59,37 @@ func (g *group) handle(m *Message) error {
 	case wire.Accounts:
 		return g.account(m)
 	case wire.State:
-		if _, err := wire.DecodeStatus(m.Payload); err != nil {
-			g.refuse(m, "malformed status", err)
-			return nil
-		}
-		if _, err := g.probe(probe); err != nil {
-			return err
-		}
-		return g.tx.SetMeta("status:"+probe, string(m.Payload))
+		return g.status(m)
 	}
 	g.refuse(m, "unknown topic", nil)
 	return nil
+}
+
+// status keeps what a box says of itself. A will was written when its connection
+// began: of what it says only that the box is gone is news.
+func (g *group) status(m *Message) error {
+	s, err := wire.DecodeStatus(m.Payload)
+	if err != nil {
+		g.refuse(m, "malformed status", err)
+		return nil
+	}
+	probe := m.Site.Probe()
+	if _, err := g.probe(probe); err != nil {
+		return err
+	}
+	if !s.Online {
+		was, err := g.tx.Meta("status:" + probe)
+		if err != nil {
+			return err
+		}
+		if last, err := wire.DecodeStatus([]byte(was)); err == nil && last.Time > s.Time {
+			last.Online = false
+			if b, err := wire.EncodeStatus(last); err == nil {
+				m.Payload = b
+			}
+		}
+	}
+	return g.tx.SetMeta("status:"+probe, string(m.Payload))
 }
 
 func (g *group) probe(name string) (int64, error) {

@@ -69,7 +69,7 @@ func tlsError(err error) *uplink.LinkError {
 	)
 	switch {
 	case errors.As(err, &authority):
-		e.Reason, e.Hint = uplink.ReasonCertificate, "the broker's certificate is not signed by the configured CA"
+		e.Reason, e.Hint = uplink.ReasonCertificate, "the broker's certificate is not signed by the configured CA (uplink.tls.ca; without one, by one of the system's)"
 	case errors.As(err, &host):
 		e.Reason, e.Hint = uplink.ReasonCertificate, "the broker's certificate is for another name than the server's URL"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -148,7 +148,7 @@ func refusal(code byte) *uplink.LinkError {
 	case 4:
 		e.Reason, e.Hint = uplink.ReasonCredentials, "username or password are wrong"
 	case 5:
-		e.Reason, e.Hint = uplink.ReasonCredentials, "the broker does not know this box: is it enrolled?"
+		e.Reason, e.Hint = uplink.ReasonCredentials, "the broker does not know this box: its user name and password, or the common name of uplink.tls.cert, must be this site's TENANT/SITE and known there"
 	default:
 		e.Reason = uplink.ReasonProtocol
 	}

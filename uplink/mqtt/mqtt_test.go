@@ -204,7 +204,7 @@ func TestConnackCodes(t *testing.T) {
 func TestPassword(t *testing.T) {
 	m := uplinktest.StartMosquitto(t, "allow_anonymous false")
 	_, err := dial(t, mqtt.Options{Username: "u", Password: "hunter2"}, m.URL("mqtt"))
-	wantLinkError(t, err, "connack", uplink.ReasonCredentials, "enrolled")
+	wantLinkError(t, err, "connack", uplink.ReasonCredentials, "TENANT/SITE")
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error %q gives the password away", err)
 	}

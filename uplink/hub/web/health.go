@@ -93,10 +93,19 @@ func (w *Web) problems(h *health, x *hub.SiteInfo) {
 	if n := st.Devices.Total - st.Devices.Answering - st.Devices.Waiting; n > 0 {
 		add(warn, count(n)+" not answering", "sources whose last poll gave no readings")
 	}
+	down := 0
+	for _, s := range st.Devices.List {
+		if s.Result == "down" {
+			down++
+		}
+	}
+	if down > 0 {
+		add(bad, count(down)+" down", "checks that were carried out and found their service down")
+	}
 	if d := st.Buffer.DaysLeft; d != nil && *d < 3 && st.Buffer.PendingReadings > 0 {
 		add(warn, fmt.Sprintf("buffer full in %s d", digits(*d, 3)), "then the box drops its oldest readings")
 	}
-	if !st.Clock.Sure && st.Time != "" {
+	if !st.Clock.Sure && st.Time != "" && len(st.Trouble) == 0 { // the box says it itself
 		add(warn, "clock not sure", "the box's clock is not synchronised: times may be wrong")
 	}
 	if x.Seen.Unusable > 0 {
