@@ -21,6 +21,9 @@ func (c *Codec) Decode(b *Block, schema func(ID) *collectors.Schema, keep func(*
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: its body does not unpack: %w", ErrDamaged, err)
 	}
+	if err := bodyShape.check(raw); err != nil {
+		return nil, 0, fmt.Errorf("%w: its body %w", ErrDamaged, err)
+	}
 	body := &blockpb.Body{}
 	if err := proto.Unmarshal(raw, body); err != nil {
 		return nil, 0, fmt.Errorf("%w: its body cannot be read", ErrDamaged)

@@ -52,6 +52,9 @@ func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 	if len(raw) > maxBody {
 		return nil, fmt.Errorf("%w: %d octets", ErrLarge, len(raw))
 	}
+	if err := bodyShape.check(raw); err != nil {
+		return nil, fmt.Errorf("%w: it %w", ErrLarge, err)
+	}
 	hb, err := proto.Marshal(headTo(&head))
 	if err != nil {
 		return nil, fmt.Errorf("encoding a block's head: %w", err)

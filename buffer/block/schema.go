@@ -64,6 +64,9 @@ func (c *Codec) EncodeSchema(s *collectors.Schema) (ID, []byte, error) {
 	if err != nil {
 		return ID{}, nil, fmt.Errorf("schema of %s: %w", s.Source, err)
 	}
+	if err := schemaShape.check(raw); err != nil {
+		return ID{}, nil, fmt.Errorf("schema of %s %w", s.Source, err)
+	}
 	packed := c.enc.EncodeAll(raw, nil)
 	if len(raw) > maxRawSchema || len(packed) > collectors.MaxSchema {
 		return ID{}, nil, fmt.Errorf("schema of %s: %d bytes (at most %d)", s.Source, len(packed), collectors.MaxSchema)
@@ -80,6 +83,9 @@ func (c *Codec) DecodeSchema(b []byte) (ID, *collectors.Schema, error) {
 	raw, err := c.unpack(b, maxRawSchema)
 	if err != nil {
 		return ID{}, nil, fmt.Errorf("unpacking a schema: %w", err)
+	}
+	if err := schemaShape.check(raw); err != nil {
+		return ID{}, nil, fmt.Errorf("reading a schema: it %w", err)
 	}
 	p := &blockpb.Schema{}
 	if err := proto.Unmarshal(raw, p); err != nil {
