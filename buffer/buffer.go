@@ -106,6 +106,7 @@ type Buffer struct {
 	noVictim  bool // no delivered block is left to evict
 	lastTrim  time.Time
 	lastSweep time.Time
+	opened    time.Time
 	told      []collectors.Event // what happened before there was an epoch to tell it in
 
 	head      atomic.Int64 // the last committed block's number
@@ -145,7 +146,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		next: map[string]uint64{}, last: map[string]collectors.Stamp{}, named: map[string]namedSchema{},
 		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, uses: map[block.ID]*collectors.Schema{},
 		begun: map[uint64]store.Epoch{}, limits: map[string]*eventLimit{},
-		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4,
+		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4, opened: time.Now(),
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
 		event: make(chan struct{}, 1), damage: make(chan damage, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}

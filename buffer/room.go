@@ -63,7 +63,7 @@ func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
 // makeSome frees about need octets of blocks, if there are so many.
 func (b *Buffer) makeSome(tx *store.Tx, need int64) (all int64, err error) {
 	if !b.noVictim {
-		if all, err = tx.EvictDelivered(need); err != nil {
+		if all, err = tx.EvictDelivered(b.probe, need); err != nil {
 			return 0, err
 		}
 		b.noVictim = all == 0
@@ -97,7 +97,9 @@ func (b *Buffer) trim() error {
 		b.lastTrim = now
 	}
 	before := b.wallNow() - b.cfg.History.Milliseconds()
-	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour
+	// A sweep reads the head of every block: not right after the start, when a full
+	// buffer has other things to do.
+	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour && (b.head.Load() < 50_000 || b.lastTrim.Sub(b.opened) > time.Hour)
 	var gone []uint64
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
 		if err := tx.DropDelivered(b.probe, before, 512); err != nil || !daily {
