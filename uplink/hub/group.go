@@ -268,13 +268,14 @@ func (g *group) account(m *Message) error {
 	if err != nil {
 		return err
 	}
+	left := maxAnswer
 	for i := range a.Lines {
 		l := &a.Lines[i]
 		have, err := g.held(epochKey{probe, l.Epoch})
 		if err != nil {
 			return err
 		}
-		g.reply(m.Site).Answer = append(g.reply(m.Site).Answer, answer(l, have))
+		g.reply(m.Site).Answer = append(g.reply(m.Site).Answer, answer(l, have, &left))
 		if err := g.keep(probe, l); err != nil {
 			return err
 		}
@@ -282,28 +283,39 @@ func (g *group) account(m *Message) error {
 	return nil
 }
 
-// answer is the hub's answer to one line of an account.
-func answer(l *buffer.AccountLine, have map[block.Tier]block.Holdings) buffer.AnswerLine {
+// maxAnswer bounds the ranges in the answer to one account. It is far more than an
+// account of a box can ask for; lines beyond it get an answer that says nothing,
+// and the next account asks again.
+const maxAnswer = 1 << 16
+
+// answer is the hub's answer to one line of an account; left is how many ranges it
+// may have.
+func answer(l *buffer.AccountLine, have map[block.Tier]block.Holdings, left *int) buffer.AnswerLine {
 	out := buffer.AnswerLine{Epoch: l.Epoch, Source: l.Source}
-	want := block.Ranges{{First: l.From, End: l.Next}}
-	if l.From == l.Next {
-		want = nil
+	if *left <= 0 {
+		return out
 	}
-	for _, h := range have {
-		want = want.Subtract(h[l.Source])
-	}
+	var known block.Ranges // pending or gone
 	for _, p := range l.Pending {
-		want = want.Subtract(p.Ranges)
+		known = known.Union(p.Ranges)
 		for t := block.Raw; t <= p.Tier; t++ {
 			if r := p.Ranges.Intersect(have[t][l.Source]); len(r) > 0 {
 				out.Has = append(out.Has, buffer.TierRanges{Tier: t, Ranges: r})
+				*left -= len(r)
 			}
 		}
 	}
+	known = slices.Clone(known) // it may be the line's own
 	for _, gap := range l.Gaps {
-		want = want.Subtract(block.Ranges{gap.Range})
+		known.Push(gap.Range)
 	}
-	out.Want = want
+	if l.From < l.Next {
+		out.Want = block.Ranges{{First: l.From, End: l.Next}}.Subtract(known)
+	}
+	for _, h := range have {
+		out.Want = out.Want.Subtract(h[l.Source])
+	}
+	*left -= len(out.Want)
 	return out
 }
 

@@ -223,6 +223,11 @@ func DecodeAccount(b []byte) (*buffer.Account, error) {
 		if x.Pending, err = unpackTiers(l.Pending); err != nil {
 			return nil, err
 		}
+		for i := range x.Pending {
+			if i > 0 && x.Pending[i].Tier <= x.Pending[i-1].Tier {
+				return nil, errors.New("a line of the account has a tier twice")
+			}
+		}
 		for _, g := range l.Gap {
 			if g.Count == 0 || g.First+g.Count < g.First || g.First+g.Count > maxNumber || len(g.Reason) > collectors.MaxName {
 				return nil, errors.New("a gap of the account is out of bounds")
