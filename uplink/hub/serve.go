@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -18,6 +19,9 @@ const queueBytes = 64 << 20
 // maxGroup bounds what one transaction takes.
 const maxGroup = 512
 
+// errStore says that it is not the connection's fault.
+var errStore = errors.New("the hub cannot store")
+
 // Serve carries messages from a broker to the hub and its replies back, over one
 // connection after the other, until ctx is done. It returns an error only when
 // the hub cannot store.
@@ -28,8 +32,8 @@ func (h *Hub) Serve(ctx context.Context, t uplink.Transport, server, clientID st
 		conn, err := t.Dial(ctx, server, uplink.Hello{ClientID: clientID})
 		if err == nil {
 			fails = 0
-			if err = h.serve(ctx, conn); ctx.Err() == nil && err != nil && conn.Err() == nil {
-				return err // the store's fault, not the connection's
+			if err = h.serve(ctx, conn); errors.Is(err, errStore) {
+				return err
 			}
 		}
 		if ctx.Err() != nil {
@@ -109,7 +113,7 @@ func (h *Hub) serve(ctx context.Context, conn uplink.Conn) error {
 		}
 		replies, err := h.Handle(group)
 		if err != nil {
-			return fmt.Errorf("the hub cannot store: %w", err)
+			return fmt.Errorf("%w: %w", errStore, err)
 		}
 		for site, r := range replies {
 			for _, payload := range wire.EncodeReply(r) {
