@@ -2,10 +2,12 @@ package buffer
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // settledFor is how long an epoch without any block is remembered: longer than the
@@ -43,6 +45,11 @@ func (b *Buffer) inUse(schemas map[block.ID]bool) map[block.ID]bool {
 	}
 	for _, x := range b.named {
 		schemas[x.id] = true
+	}
+	for _, w := range slices.Concat(b.filled, b.open[:]) {
+		if w != nil {
+			w.schemas(func(id block.ID, _ *collectors.Schema) { schemas[id] = true })
+		}
 	}
 	return schemas
 }
