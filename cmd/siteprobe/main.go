@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // a small box may have no zone files
 
@@ -56,11 +55,6 @@ const (
 )
 
 func main() {
-	// Most of the memory is what devices are known by, which stays: collecting
-	// garbage less often costs little of it and spares a tenth of the CPU.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(150)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(execute(ctx, os.Args[1:]))

@@ -13,6 +13,11 @@ import (
 // before them share a batch. It is 12 hours of minutes.
 const maxEach = 720
 
+// together is how close slots are brought: jobs that are due within the same
+// quarter of a second begin at once. A small box that is woken for each of them
+// spends more on waking up than on the work.
+const together = 250 * time.Millisecond
+
 // offset is how far after the start a job's first slot lies: the same for the
 // same source, evenly spread over the interval or spread, whichever is less.
 func offset(source string, interval, spread time.Duration) collectors.Stamp {
@@ -23,7 +28,11 @@ func offset(source string, interval, spread time.Duration) collectors.Stamp {
 	h := fnv.New64a()
 	h.Write([]byte(source))
 	// FNV's high bits are the well mixed ones.
-	return collectors.Stamp((h.Sum64() >> 16) % uint64(span))
+	o := collectors.Stamp((h.Sum64() >> 16) % uint64(span))
+	if q := collectors.Stamp(together.Milliseconds()); span >= 10*int64(q) {
+		o -= o % q
+	}
+	return o
 }
 
 // slotsDue counts the slots next, next+step, ... that are not after now.
