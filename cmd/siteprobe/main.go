@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // a small box may have no zone files
 
@@ -55,6 +56,11 @@ const (
 )
 
 func main() {
+	// On a small box memory is scarcer than CPU: for 87,000 series this is 4 MB
+	// less for 0.1 CPU seconds per million readings (`make bench`).
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(85)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(execute(ctx, os.Args[1:]))

@@ -7,7 +7,9 @@
 // A job's slots lie at phase + k*interval on the boot clock. The phase is a
 // stable hash of the source's name spread over the interval, so that a thousand
 // jobs of a minute do not start at once; for long intervals the spread is capped
-// ([Config.Spread]), so that a job of a day runs soon after start. Slots are
+// ([Config.Spread]), so that a job of a day runs soon after start. Phases are
+// multiples of a quarter of a second, because waking a small box for every job
+// costs more than the jobs. Slots are
 // worked out from the clock, never from timers: after a suspend or a stall the
 // slots that have passed yield skipped batches, and the last of them is
 // collected. After a long jump the oldest of them share one batch that says how
