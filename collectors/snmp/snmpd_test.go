@@ -26,6 +26,9 @@ type netSnmp struct {
 func startSnmpd(t *testing.T) *netSnmp {
 	t.Helper()
 	if _, err := os.Stat(snmpd); err != nil {
+		if os.Getenv("SITEPROBE_REQUIRE") != "" {
+			t.Fatalf("net-snmp's agent is not installed, and SITEPROBE_REQUIRE wants it: %v", err)
+		}
 		t.Skipf("net-snmp's agent is not installed: %v", err)
 	}
 	free, err := net.ListenPacket("udp4", "127.0.0.1:0")

@@ -30,10 +30,14 @@ type Mosquitto struct {
 // StartMosquitto starts mosquitto and waits until it accepts connections. The
 // lines are added to its configuration, which without them lets anybody in. It is
 // killed at the end of the test; its log is shown when the test has failed. The
-// test is skipped where mosquitto is not installed.
+// test is skipped where mosquitto is not installed, and fails there if
+// SITEPROBE_REQUIRE is set, as in CI.
 func StartMosquitto(t testing.TB, lines ...string) *Mosquitto {
 	t.Helper()
 	if _, err := os.Stat(mosquittoPath); err != nil {
+		if os.Getenv("SITEPROBE_REQUIRE") != "" {
+			t.Fatalf("no mosquitto to test against, and SITEPROBE_REQUIRE wants it: %v", err)
+		}
 		t.Skipf("no mosquitto to test against: %v (apt-get install mosquitto)", err)
 	}
 	m := &Mosquitto{t: t, Port: freePort(t), log: new(lockedBuffer)}
