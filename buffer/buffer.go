@@ -60,6 +60,9 @@ type Options struct {
 	// Sealed is called with every block before it is committed, Committed after.
 	// They are for tests and for the log; nil is fine.
 	Sealed, Committed func(*block.Block)
+	// Point is called at each of [Points]; nil is fine. It may not return (a test
+	// that kills its own process), and must not call the buffer.
+	Point func(point string)
 	// NewEpoch gives an epoch its number; nil: 64 random bits. Tests inject it.
 	NewEpoch func() uint64
 	// NoSync leaves out the flushes; for tests whose crashes are not power cuts.
@@ -103,7 +106,8 @@ type Buffer struct {
 	schemas   map[block.ID][]byte             // schemas to be written with unsaved
 	uses      map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
 	newHubs   map[string]map[uint64]map[string]uint64
-	noVictim  bool // no delivered block is left to evict
+	logged    int64 // about what the log has grown by since the last checkpoint
+	noVictim  bool  // no delivered block is left to evict
 	lastTrim  time.Time
 	lastSweep time.Time
 	opened    time.Time
@@ -182,6 +186,7 @@ func (b *Buffer) Add(x collectors.Batch) {
 	}
 	if !b.closed {
 		b.add(x)
+		b.at(PointIngest)
 	}
 }
 

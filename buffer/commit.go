@@ -70,6 +70,7 @@ func (b *Buffer) commit() error {
 			b.opt.Sealed(x)
 		}
 	}
+	b.at(PointCommit)
 	for len(b.unsaved) > 0 {
 		if err := b.save(b.portion()); err != nil {
 			return b.failed(fmt.Errorf("committing to the buffer: %w", err))
@@ -79,7 +80,24 @@ func (b *Buffer) commit() error {
 	maps.DeleteFunc(b.begun, func(id uint64, _ store.Epoch) bool { return id != b.epoch.ID })
 	b.recovered()
 	b.commits.Add(1)
+	if err := b.checkpoint(); err != nil {
+		return b.failed(err)
+	}
 	return b.trim()
+}
+
+// checkpoint copies the log into the database when it has become long.
+func (b *Buffer) checkpoint() error {
+	if b.logged < store.CheckpointBytes {
+		return nil
+	}
+	b.at(PointCheckpoint)
+	b.logged = 0
+	if err := b.st.Load().Checkpoint(); err != nil {
+		return err
+	}
+	b.at(PointCopied)
+	return nil
 }
 
 // maxPortion bounds what one transaction writes, in octets.
@@ -128,12 +146,15 @@ func (b *Buffer) save(n int) error {
 	}
 	maps.Copy(b.rows, rows)
 	b.unsaved = b.unsaved[n:]
+	b.logged += more
 	for id := range schemas {
 		delete(b.schemas, id)
 	}
+	b.at(PointCommitted)
 	if err := b.mark(blocks); err != nil {
 		return err
 	}
+	b.at(PointMarked)
 	b.head.Store(head)
 	for _, x := range blocks {
 		b.written.Add(int64(x.Readings))

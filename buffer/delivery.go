@@ -35,6 +35,8 @@ func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pen
 func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	b.io.Lock()
 	defer b.io.Unlock()
+	b.at(PointAck)
+	defer b.at(PointAcked)
 	err = b.update(func(tx *store.Tx) error {
 		for _, id := range ids {
 			n, ok, err := tx.Deliver(id)

@@ -72,6 +72,7 @@ func (b *Buffer) setAside(why string, cause error) error {
 	if err != nil {
 		return err
 	}
+	b.at(PointSetAside)
 	b.log.Error("the buffer's database was set aside, a fresh one takes its place", "why", why, "kept_as", to, "error", cause)
 	b.told = append(b.told, collectors.Event{
 		Kind: "buffer_quarantine", Severity: collectors.Error,
