@@ -37,10 +37,10 @@ func forbidden(dir string, test bool, imp string) string {
 	}
 	to := strings.TrimPrefix(imp, module+"/")
 	if testOnly(to) {
-		if test || testOnly(dir) || dir == "cmd/demo" {
+		if test || testOnly(dir) || dir == "cmd/demo" || dir == "cmd/bench" {
 			return ""
 		}
-		return "a package whose name ends in test is for tests (and cmd/demo): it has faults on purpose"
+		return "a package whose name ends in test is for tests (and cmd/demo and cmd/bench): what it makes is made up, or has faults on purpose"
 	}
 	return forbiddenInside(dir, to)
 }
