@@ -4,26 +4,41 @@
 //
 // # Frame
 //
-//	"SPB"  version   uvarint n   Head (n octets)   zstd(Body)   CRC-32C
-//	3      1                                                    4, little endian
+//	"SPB"  version   uvarint n   Head (n octets)   body   CRC-32C
+//	3      1                                              4, little endian
 //
-// Head and Body are the protobuf messages of blockpb/block.proto. The CRC is
-// over all octets before it. A block is named by the hash of its bytes
-// ([Block.ID]); it is at most [MaxBlock] long and never changes.
+// Head is the protobuf message of blockpb/block.proto. The CRC is over all octets
+// before it. A block is named by the hash of its bytes ([Block.ID]); it is at most
+// [MaxBlock] long and never changes.
 //
 // # What is in one
 //
 // Whole batches of one epoch, one clock offset and one tier. The head's cover
 // says which: batch numbers first to first+count-1 of a source, all with one
-// schema. The body has one section for each cover entry, with the values column
-// by column in the schema's order; no reading carries the name of its series.
+// schema. The body has one section for each cover entry; no reading carries the
+// name of its series. Above the raw tier a section is a [Rollup] of its batches.
+//
+// # The body of version 2
+//
+//	uvarint n   zstd(Body) (n octets; 0: there is nothing to note)   coded values
+//
+// Body says of which batches there is more to know than their values, and has the
+// events. The values are one stream of an adaptive range coder (rangecoder.go):
+// the stamps of all sections, then section by section and series by series the
+// values as integers (a gauge by its decimals), each against what was foreseen from
+// the values before it, from its slope, or from what the series beside it did,
+// whichever takes the fewest bits (columns.go). What is likely is learned by metric,
+// over all sources in the block. So a block is read from its beginning, with the
+// schemas at hand; model.go and rollupcode.go describe the stream, for both ways at
+// once.
 //
 // # A new version
 //
 // A reader must know the version octet; [ErrVersion] tells the hub to leave the
-// block with the box until it is upgraded. A new version gets its own encode and
-// decode file beside encode.go and decode.go, a case in [Parse], and golden bytes
-// in testdata; old versions stay readable forever.
+// block with the box until it is upgraded. A new version takes the place of
+// encode.go; what decodes the version before it moves beside decode1.go, with a case
+// in [Codec.Decode], and golden bytes go into testdata. Old versions stay readable
+// forever.
 //
 // Everything that is decoded here may come from a hostile source: sizes are
 // checked before memory is taken.
@@ -34,6 +49,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
@@ -47,13 +63,14 @@ import (
 const MaxBlock = 60_000
 
 // Version is the version octet that Encode writes.
-const Version = 1
+const Version = 2
 
 // The bounds of what a block unpacks to.
 const (
 	maxBody     = 4 << 20
 	maxSections = 4096
 	maxCells    = 1 << 20
+	maxBatches  = 1 << 16
 )
 
 // Class tells readings from events: events have a budget of their own.
@@ -128,11 +145,15 @@ func (h *Head) Schemas() []ID {
 	return out
 }
 
+// Version is the block's version octet.
+func (b *Block) Version() byte { return b.Bytes[3] }
+
 // Codec encodes and decodes. It keeps the compressor's memory (about 2 MB); it is
 // safe for use by several goroutines.
 type Codec struct {
-	enc *zstd.Encoder
-	dec *zstd.Decoder
+	enc    *zstd.Encoder
+	dec    *zstd.Decoder
+	models sync.Pool // of *model
 }
 
 // NewCodec returns a codec.
@@ -175,9 +196,9 @@ func (c *Codec) unpack(b []byte, limit int) ([]byte, error) {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // frame puts head and packed body together.
-func frame(head, body []byte) (b []byte, headSize int) {
+func frame(version byte, head, body []byte) (b []byte, headSize int) {
 	b = make([]byte, 0, 4+3+len(head)+len(body)+4)
-	b = append(b, 'S', 'P', 'B', Version)
+	b = append(b, 'S', 'P', 'B', version)
 	b = binary.AppendUvarint(b, uint64(len(head)))
 	b = append(b, head...)
 	headSize = len(b)
@@ -194,7 +215,7 @@ func Parse(b []byte) (*Block, error) {
 	if len(b) < 9 || string(b[:3]) != "SPB" {
 		return nil, fmt.Errorf("%w: no block", ErrDamaged)
 	}
-	if b[3] != Version {
+	if b[3] == 0 || b[3] > Version {
 		return nil, fmt.Errorf("%w: %d", ErrVersion, b[3])
 	}
 	end := len(b) - 4
@@ -214,7 +235,7 @@ func ParseHead(b []byte) (h *Head, size int, err error) {
 	if len(b) < 5 || string(b[:3]) != "SPB" {
 		return nil, 0, fmt.Errorf("%w: no block", ErrDamaged)
 	}
-	if b[3] != Version {
+	if b[3] == 0 || b[3] > Version {
 		return nil, 0, fmt.Errorf("%w: %d", ErrVersion, b[3])
 	}
 	n, k := binary.Uvarint(b[4:])

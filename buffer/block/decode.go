@@ -1,9 +1,9 @@
 package block
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -13,252 +13,209 @@ import (
 
 // Decode unpacks a block's batches, section by section as its cover names them.
 // schema gives the schema of a name, nil where it is not known: then the
-// section's batches come without values, and want says how many sections that
-// were. keep, if not nil, chooses which cover entries are wanted; the others come
-// as sections without batches. Errors wrap [ErrDamaged].
+// section's batches come without values, and so do those of the sections behind it
+// (their values cannot be found); want says how many sections that were. keep, if
+// not nil, chooses which cover entries are wanted; the others come as sections
+// without batches. Errors wrap [ErrDamaged].
 func (c *Codec) Decode(b *Block, schema func(ID) *collectors.Schema, keep func(*Cover) bool) (sections []Section, want int, err error) {
-	raw, err := c.unpack(b.Bytes[b.HeadSize:len(b.Bytes)-4], maxBody)
+	switch b.Version() {
+	case 1:
+		return c.decode1(b, schema, keep)
+	case 2:
+		return c.decode2(b, schema, keep)
+	}
+	return nil, 0, fmt.Errorf("%w: %d", ErrVersion, b.Version())
+}
+
+func (c *Codec) decode2(b *Block, schema func(ID) *collectors.Schema, keep func(*Cover) bool) (sections []Section, want int, err error) {
+	damaged := func(i int, err error) error { return fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err) }
+	notes, stream, err := c.split(b)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: its body does not unpack: %w", ErrDamaged, err)
+		return nil, 0, err
 	}
-	if err := bodyShape.check(raw); err != nil {
-		return nil, 0, fmt.Errorf("%w: its body %w", ErrDamaged, err)
-	}
-	body := &blockpb.Body{}
-	if err := proto.Unmarshal(raw, body); err != nil {
-		return nil, 0, fmt.Errorf("%w: its body cannot be read", ErrDamaged)
-	}
-	if len(body.Section) != len(b.Cover) {
-		return nil, 0, fmt.Errorf("%w: %d sections for %d cover entries", ErrDamaged, len(body.Section), len(b.Cover))
-	}
+	m := c.model(newDecoder(stream))
+	defer c.free(m)
 	sections = make([]Section, len(b.Cover))
-	columns := cursors(body.Column)
+	if b.rolled() {
+		want, err := m.rollups(b, sections, schema, keep)
+		return sections, want, err
+	}
+	empty := make([][]bool, len(b.Cover))
 	for i := range b.Cover {
 		cv := &b.Cover[i]
 		sections[i] = Section{First: cv.First, Schema: cv.Schema}
-		runs, err := columns.take(body.Section[i], cv)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
+		if sections[i].Batches, empty[i], err = decodeNotes(notes[i], cv); err != nil {
+			return nil, 0, damaged(i, err)
 		}
-		if keep != nil && !keep(cv) {
+		if err := m.stamps(sections[i].Batches, b.T0); err != nil {
+			return nil, 0, damaged(i, err)
+		}
+	}
+	wanted := func(i int) bool { return keep == nil || keep(&b.Cover[i]) }
+	cells, lost := 0, false
+	for i := range b.Cover {
+		if cv := &b.Cover[i]; cv.Schema != (ID{}) && !lost {
+			s := schema(cv.Schema)
+			if lost = s == nil; !lost {
+				if s.Source != cv.Source {
+					return nil, 0, damaged(i, errors.New("it has the schema of another source"))
+				}
+				rows := full(sections[i].Batches, empty[i])
+				if cells += len(rows) * len(s.Series); cells > maxCells {
+					return nil, 0, damaged(i, errors.New("too many values"))
+				}
+				if err := m.values(s, rows, wanted(i)); err != nil {
+					return nil, 0, damaged(i, err)
+				}
+			}
+		}
+		switch {
+		case !wanted(i):
+			sections[i].Batches = nil
+		case lost && b.Cover[i].Schema != (ID{}):
+			want++
+		}
+		if err := validate(sections[i].Batches); err != nil {
+			return nil, 0, damaged(i, err)
+		}
+	}
+	if !lost {
+		if err := m.end(); err != nil {
+			return nil, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	return sections, want, nil
+}
+
+// rollups decodes the sections of a coarser tier. One whose schema is not known
+// ends it: what comes behind cannot be found.
+func (m *model) rollups(b *Block, sections []Section, schema func(ID) *collectors.Schema, keep func(*Cover) bool) (want int, err error) {
+	width, cells := b.Tier.Width().Milliseconds(), 0
+	if width == 0 {
+		return 0, fmt.Errorf("%w: unknown tier %d", ErrDamaged, b.Tier)
+	}
+	for i := range b.Cover {
+		cv := &b.Cover[i]
+		sections[i] = Section{First: cv.First, Schema: cv.Schema}
+		if want > 0 {
+			want++
 			continue
 		}
 		var s *collectors.Schema
 		if cv.Schema != (ID{}) {
 			if s = schema(cv.Schema); s == nil {
 				want++
-			} else if s.Source != cv.Source {
-				return nil, 0, fmt.Errorf("%w: section %d has the schema of another source", ErrDamaged, i)
+				continue
+			}
+			if s.Source != cv.Source {
+				return 0, fmt.Errorf("%w: section %d has the schema of another source", ErrDamaged, i)
 			}
 		}
-		if sections[i].Batches, err = decodeSection(body.Section[i], runs, cv, b.T0, s); err != nil {
-			return nil, 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
+		r := &Rollup{Source: cv.Source, Batches: cv.Count}
+		err := m.rollup(r, s, b.T0, width, b.Offset)
+		if cells += len(r.Buckets) * len(r.Lines); err == nil && cells > maxRolled {
+			err = errRollup
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
+		}
+		if keep == nil || keep(cv) {
+			sections[i].Rollup = r
 		}
 	}
-	return sections, want, nil
-}
-
-// cursor is what is left of a column.
-type cursor struct {
-	first []uint64
-	delta []int64
-	bits  []uint64
-	text  []string
-}
-
-type cursorList []cursor
-
-func cursors(cs []*blockpb.Column) cursorList {
-	l := make(cursorList, len(cs))
-	for i, c := range cs {
-		l[i] = cursor{c.First, c.Delta, c.Bits, c.Text}
-	}
-	return l
-}
-
-// run is a run with its share of its column: as many values as it may need, of
-// which its kind tells which it does.
-type run struct {
-	*blockpb.Run
-	cursor
-}
-
-// take gives each run of a section its values. Which kind they are of, only the
-// schema tells; but only one kind is in a column.
-func (l cursorList) take(p *blockpb.Section, cv *Cover) ([]run, error) {
-	full := int(cv.Count)
-	for _, n := range p.Note {
-		if n.Empty {
-			full--
+	if want == 0 {
+		if err := m.end(); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
-	if full < 0 {
-		return nil, errors.New("more empty batches than there are")
-	}
-	out := make([]run, len(p.Run))
-	for i, r := range p.Run {
-		if int(r.Column) >= len(l) || r.Series > collectors.MaxSeries {
-			return nil, errors.New("a run of a column that is not there")
-		}
-		c := &l[r.Column]
-		series, cells := int(r.Series), int(r.Series)*full
-		out[i].Run = r
-		switch {
-		case cells == 0:
-		case r.Float:
-			if len(c.bits) < cells {
-				return nil, errors.New("a column ends early")
-			}
-			out[i].bits, c.bits = c.bits[:cells], c.bits[cells:]
-		case len(c.text) > 0:
-			if len(c.text) < cells {
-				return nil, errors.New("a column ends early")
-			}
-			out[i].text, c.text = c.text[:cells], c.text[cells:]
-		default:
-			if len(c.first) < series || len(c.delta) < cells-series {
-				return nil, errors.New("a column ends early")
-			}
-			out[i].first, c.first = c.first[:series], c.first[series:]
-			out[i].delta, c.delta = c.delta[:cells-series], c.delta[cells-series:]
-		}
-	}
-	return out, nil
+	return want, nil
 }
 
-func decodeSection(p *blockpb.Section, runs []run, cv *Cover, t0 collectors.Stamp, schema *collectors.Schema) ([]collectors.Batch, error) {
-	if len(p.Stamp) != int(cv.Count) || len(p.Note) > int(cv.Count) {
-		return nil, fmt.Errorf("%d stamps, %d notes for %d batches", len(p.Stamp), len(p.Note), cv.Count)
+// split finds the parts of a body: the notes of each section, and the coded stream.
+func (c *Codec) split(b *Block) (notes []*blockpb.Section, stream []byte, err error) {
+	raw := b.Bytes[b.HeadSize : len(b.Bytes)-4]
+	n, k := binary.Uvarint(raw)
+	if k <= 0 || n > uint64(len(raw)-k) {
+		return nil, nil, fmt.Errorf("%w: its body is cut off", ErrDamaged)
 	}
-	bs := make([]collectors.Batch, cv.Count)
-	empty := make([]bool, cv.Count)
+	batches := 0
+	for i := range b.Cover {
+		if batches += int(b.Cover[i].Count); batches > maxBatches && !b.rolled() {
+			return nil, nil, fmt.Errorf("%w: too many batches", ErrDamaged)
+		}
+	}
+	packed, stream := raw[k:k+int(n)], raw[k+int(n):]
+	if n == 0 {
+		return make([]*blockpb.Section, len(b.Cover)), stream, nil
+	}
+	body, err := c.body(packed, len(b.Cover))
+	if err != nil {
+		return nil, nil, err
+	}
+	return body.Section, stream, nil
+}
+
+// body unpacks the message of that name.
+func (c *Codec) body(packed []byte, sections int) (*blockpb.Body, error) {
+	raw, err := c.unpack(packed, maxBody)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its body does not unpack: %w", ErrDamaged, err)
+	}
+	if err := bodyShape.check(raw); err != nil {
+		return nil, fmt.Errorf("%w: its body %w", ErrDamaged, err)
+	}
+	body := &blockpb.Body{}
+	if err := proto.Unmarshal(raw, body); err != nil {
+		return nil, fmt.Errorf("%w: its body cannot be read", ErrDamaged)
+	}
+	if len(body.Section) != sections {
+		return nil, fmt.Errorf("%w: %d sections for %d cover entries", ErrDamaged, len(body.Section), sections)
+	}
+	return body, nil
+}
+
+// decodeNotes makes a section's batches and puts in what their notes say; empty
+// tells which have no values.
+func decodeNotes(p *blockpb.Section, cv *Cover) (bs []collectors.Batch, empty []bool, err error) {
+	if len(p.GetNote()) > int(cv.Count) {
+		return nil, nil, fmt.Errorf("%d notes for %d batches", len(p.Note), cv.Count)
+	}
+	bs, empty = make([]collectors.Batch, cv.Count), make([]bool, cv.Count)
 	for i := range bs {
-		if p.Stamp[i] > 1<<45 {
-			return nil, errors.New("a stamp is out of range")
-		}
-		t0 += collectors.Stamp(p.Stamp[i])
-		bs[i] = collectors.Batch{Source: cv.Source, At: t0}
+		bs[i].Source = cv.Source
 	}
-	for _, n := range p.Note {
+	for _, n := range p.GetNote() {
 		if n.Batch >= cv.Count || n.Result > uint32(collectors.Skipped) || len(n.Why) > collectors.MaxText {
-			return nil, errors.New("a note is out of bounds")
+			return nil, nil, errors.New("a note is out of bounds")
 		}
 		bs[n.Batch].Outcome = collectors.Outcome{Result: collectors.Result(n.Result), Why: n.Why}
 		empty[n.Batch] = n.Empty
 	}
-	for _, e := range p.Event {
+	for _, e := range p.GetEvent() {
 		if e.Batch >= cv.Count || len(bs[e.Batch].Events) >= collectors.MaxEvents || e.Severity > uint32(collectors.Error) {
-			return nil, errors.New("an event is out of bounds")
+			return nil, nil, errors.New("an event is out of bounds")
 		}
 		bs[e.Batch].Events = append(bs[e.Batch].Events, eventFrom(e))
 	}
-	if schema != nil {
-		if err := decodeValues(runs, bs, empty, schema); err != nil {
-			return nil, err
+	return bs, empty, nil
+}
+
+// full lists the batches that have values.
+func full(bs []collectors.Batch, empty []bool) (rows []*collectors.Batch) {
+	for i := range bs {
+		if !empty[i] {
+			rows = append(rows, &bs[i])
 		}
 	}
+	return rows
+}
+
+func validate(bs []collectors.Batch) error {
 	for i := range bs {
 		if err := bs[i].Validate(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return bs, nil
-}
-
-func decodeValues(runs []run, bs []collectors.Batch, empty []bool, schema *collectors.Schema) error {
-	var rows [][]collectors.Value
-	full := 0
-	for i := range bs {
-		if !empty[i] {
-			full++
-		}
-	}
-	if full*len(schema.Series) > maxCells {
-		return fmt.Errorf("%d batches of %d series", full, len(schema.Series))
-	}
-	for i := range bs {
-		if !empty[i] {
-			bs[i].Schema, bs[i].Values = schema, make([]collectors.Value, len(schema.Series))
-			rows = append(rows, bs[i].Values)
-		}
-	}
-	from := 0
-	for i := range runs {
-		if from >= len(schema.Series) {
-			return errors.New("more runs than the schema has")
-		}
-		to := runEnd(schema, from)
-		if int(runs[i].Series) != to-from {
-			return fmt.Errorf("a run of %d series where the schema has %d", runs[i].Series, to-from)
-		}
-		if err := decodeRun(&runs[i], schema.Series[from].Kind, rows, from, to); err != nil {
-			return fmt.Errorf("%s: %w", schema.Series[from].Metric, err)
-		}
-		from = to
-	}
-	if from != len(schema.Series) && full > 0 {
-		return errors.New("fewer runs than the schema has")
-	}
-	return nil
-}
-
-func decodeRun(p *run, kind collectors.Kind, rows [][]collectors.Value, from, to int) error {
-	series, cells := to-from, (to-from)*len(rows)
-	if cells == 0 {
-		return nil
-	}
-	if p.Missing != nil && len(p.Missing) != (cells+7)/8 {
-		return errors.New("bitmap of the wrong length")
-	}
-	// each calls set for every cell that is not missing.
-	each := func(set func(cell int) collectors.Value) {
-		i := 0
-		for s := from; s < to; s++ {
-			for _, row := range rows {
-				v := set(i)
-				if p.Missing == nil || p.Missing[i/8]&(1<<(i%8)) == 0 {
-					row[s] = v
-				}
-				i++
-			}
-		}
-	}
-	switch {
-	case kind == collectors.Text:
-		if len(p.text) != cells {
-			return fmt.Errorf("%d texts for %d cells", len(p.text), cells)
-		}
-		for _, t := range p.text {
-			if len(t) > collectors.MaxText {
-				return errors.New("a text is too long")
-			}
-		}
-		each(func(i int) collectors.Value { return collectors.TextValue(p.text[i]) })
-		return nil
-	case kind == collectors.Gauge && p.Float:
-		each(func(i int) collectors.Value { return collectors.GaugeValue(math.Float64frombits(p.bits[i])) })
-		return nil
-	case len(p.first) != series || len(p.delta) != cells-series:
-		return fmt.Errorf("%d first values and %d others for %d series of %d batches", len(p.first), len(p.delta), series, len(rows))
-	case p.Scale >= uint32(len(pow10)):
-		return fmt.Errorf("scale %d", p.Scale)
-	}
-	var prev uint64
-	f, d := 0, 0
-	each(func(i int) collectors.Value {
-		if i%len(rows) == 0 {
-			prev, f = p.first[f], f+1
-		} else {
-			prev, d = prev+uint64(p.delta[d]), d+1
-		}
-		switch kind {
-		case collectors.Gauge:
-			return collectors.GaugeValue(float64(unzigzag(prev)) / pow10[p.Scale])
-		case collectors.State:
-			return collectors.StateValue(unzigzag(prev))
-		}
-		return collectors.CounterValue(prev)
-	})
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of the present version anew")
 
-// golden is what the golden block of version 1 holds.
+// golden is what the golden blocks hold.
 func golden() (block.Head, *collectors.Schema, []collectors.Batch) {
 	s := mixed("device/golden", 4)
 	r := rand.New(rand.NewPCG(42, 42))
@@ -26,63 +26,74 @@ func golden() (block.Head, *collectors.Schema, []collectors.Batch) {
 }
 
 // Blocks of every version that was ever released stay readable, and mean what
-// they meant: the bytes of this file's golden blocks are never made anew once
-// they have shipped.
+// they meant: golden bytes are never made anew once they have shipped. -update
+// writes those of the present version.
 func TestGolden(t *testing.T) {
 	c := newCodec(t)
 	head, s, want := golden()
+	id, schema, err := c.EncodeSchema(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rolled := head
+	rolled.Tier = block.Quarter
+	roller := block.NewRoller(s.Source, rolled.Tier, head.Offset)
+	for i := range want {
+		roller.Add(&want[i])
+	}
+	raw := block.Section{First: 9, Schema: id, Batches: want}
+	rollup := block.Section{First: 9, Schema: id, Rollup: &roller.Rollup}
 	if *update {
-		id, schema, err := c.EncodeSchema(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := c.Encode(head, []block.Section{{First: 9, Schema: id, Batches: want}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, bytes := range map[string][]byte{"testdata/v1.block": b.Bytes, "testdata/v1.schema": schema} {
-			if err := os.WriteFile(name, bytes, 0o644); err != nil {
+		for name, x := range map[string]struct {
+			block.Head
+			block.Section
+		}{"testdata/v2.block": {head, raw}, "testdata/v2.rollup": {rolled, rollup}} {
+			b, err := c.Encode(x.Head, []block.Section{x.Section})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, b.Bytes, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-	}
-	bytes, err := os.ReadFile("testdata/v1.block")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := os.ReadFile("testdata/v1.schema")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, schema, err := c.DecodeSchema(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(schema, s); diff != "" {
-		t.Fatal(diff)
-	}
-	b, err := block.Parse(bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, missing, err := c.Decode(b, func(x block.ID) *collectors.Schema {
-		if x == id {
-			return schema
-		}
-		return nil
-	}, nil)
-	if err != nil || missing != 0 {
-		t.Fatal(err, missing)
-	}
-	for i := range want {
-		if want[i].Schema != nil {
-			want[i].Schema = schema
+		if err := os.WriteFile("testdata/v1.schema", schema, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(got[0].Batches, want, cmp.AllowUnexported(collectors.Value{})); diff != "" {
+	packed, err := os.ReadFile("testdata/v1.schema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, read, err := c.DecodeSchema(packed)
+	if err != nil || back != id {
+		t.Fatal(err, back)
+	}
+	if diff := cmp.Diff(read, s); diff != "" {
 		t.Fatal(diff)
 	}
-	if b.Probe != head.Probe || b.Epoch != head.Epoch || b.Offset != head.Offset || !b.Sure || b.Cover[0].First != 9 {
-		t.Fatalf("%+v", b.Head)
+	for name, want := range map[string]block.Section{"v1.block": raw, "v2.block": raw, "v2.rollup": rollup} {
+		bytes, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := block.Parse(bytes)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		got, missing, err := c.Decode(b, func(x block.ID) *collectors.Schema {
+			if x == id {
+				return s
+			}
+			return nil
+		}, nil)
+		if err != nil || missing != 0 {
+			t.Fatal(name, err, missing)
+		}
+		if diff := cmp.Diff(got, []block.Section{want}, cmp.AllowUnexported(collectors.Value{})); diff != "" {
+			t.Fatal(name, diff)
+		}
+		if b.Probe != head.Probe || b.Epoch != head.Epoch || b.Offset != head.Offset || !b.Sure || b.Cover[0].First != 9 {
+			t.Fatalf("%s: %+v", name, b.Head)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func TestEmptyPartsAreBounded(t *testing.T) {
 		"labels": in(1, in(4, many(5))), "texts": in(2, many(4)),
 	} {
 		b := *plain
-		b.Bytes, b.HeadSize = frame(plain.Bytes[5:plain.HeadSize], c.enc.EncodeAll(raw, nil))
+		b.Bytes, b.HeadSize = frame(1, plain.Bytes[5:plain.HeadSize], c.enc.EncodeAll(raw, nil))
 		n := testing.AllocsPerRun(1, func() { _, _, err = c.Decode(&b, nil, nil) })
 		if err == nil || n > 1000 {
 			t.Errorf("%s: %v after %.0f allocations", name, err, n)

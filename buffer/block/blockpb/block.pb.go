@@ -220,8 +220,9 @@ func (x *Cover) GetSchema() []byte {
 	return nil
 }
 
-// Body has the sections in the order of Head.cover, and then the values: those of
-// one metric stand together, over all sections, because what is alike packs well.
+// Body has the sections in the order of Head.cover. In version 1 the values follow:
+// those of one metric stand together, over all sections, because what is alike packs
+// well. Since version 2 it has notes and events only.
 type Body struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Section       []*Section             `protobuf:"bytes,1,rep,name=section,proto3" json:"section,omitempty"`
