@@ -89,11 +89,11 @@ func serveChild(task, what string) error {
 	var err error
 	switch task {
 	case "keep":
-		var e errand
-		if err := json.Unmarshal([]byte(what), &e); err != nil {
-			return err
-		}
-		answer, err = e.do()
+		answer, err = serve(what, errand.do)
+	case "fill":
+		answer, err = serve(what, reopening.fill)
+	case "open":
+		answer, err = serve(what, reopening.open)
 	default:
 		return fmt.Errorf("no task %q", task)
 	}
@@ -101,6 +101,14 @@ func serveChild(task, what string) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+func serve[W, A any](what string, do func(W) (A, error)) (a A, err error) {
+	var w W
+	if err := json.Unmarshal([]byte(what), &w); err != nil {
+		return a, err
+	}
+	return do(w)
 }
 
 // do runs the site in its own time, which is as fast as the keeper is.

@@ -5,6 +5,7 @@
 //	buffer   the buffer by itself on the reference mix, beside tables with a row for
 //	         each reading: octets, flushes, CPU time, memory
 //	lives    the same at sites of 20 and 200 devices, as years of an eMMC's life
+//	reopen   how long a full buffer takes to open after a crash
 //	whole    the whole way, poll to acknowledged, beside the bare SNMP library: a
 //	         fleet of simulated switches answers (200 of 48 ports, polled every 5 s, at
 //	         most 25 repetitions), siteprobe and siteprobe-hub run as the real processes
@@ -35,6 +36,7 @@ func main() {
 	var only, task string
 	flag.StringVar(&only, "only", "", "these sections only, with commas between: "+strings.Join(sectionNames(), ", "))
 	flag.DurationVar(&o.siteTime, "site-time", 3*time.Hour, "how much of the site's own time the buffer is measured for")
+	flag.Int64Var(&o.full, "full", 2<<30, "octets of the full buffer that is opened")
 	flag.IntVar(&o.devices, "devices", 200, "simulated switches")
 	flag.IntVar(&o.ports, "ports", 48, "ports of each")
 	flag.DurationVar(&o.length, "for", 60*time.Second, "how long to measure the whole way")
@@ -59,6 +61,7 @@ func main() {
 type options struct {
 	shared       string
 	siteTime     time.Duration
+	full         int64
 	devices      int
 	ports        int
 	length, warm time.Duration
@@ -75,6 +78,7 @@ func sections() []section {
 	return []section{
 		{"buffer", bufferAlone},
 		{"lives", lives},
+		{"reopen", reopen},
 		{"whole", wholeWay},
 	}
 }
