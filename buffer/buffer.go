@@ -303,6 +303,14 @@ func (b *Buffer) Flush() error {
 	}
 }
 
+// Full tells whether a full block waits for its commit: for one who commits by
+// hand (Options.Manual) and wants to do so when the timer or a full block would.
+func (b *Buffer) Full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.filled) > 0
+}
+
 // Close commits what was added, marks the epoch as ended in good order and closes
 // the database. Adding after it does nothing.
 func (b *Buffer) Close() error {

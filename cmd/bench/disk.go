@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// disk is a block device of its own for the probe's data, so that what is written
-// to it can be told from what others write.
+// disk is a block device of its own for what is measured, so that what is written
+// to it can be told from what others write. It is a file of ext4 on a loop device.
 type disk struct {
 	mount string
 	loop  string // such as /dev/loop0; empty: there is none
@@ -36,7 +36,7 @@ func newDisk(ctx context.Context, dir string) (*disk, error) {
 		d.why = fmt.Errorf("this is not root")
 		return d, nil
 	}
-	if _, err := run("truncate", "-s", "1G", image); err != nil {
+	if _, err := run("truncate", "-s", "4G", image); err != nil {
 		d.why = err
 		return d, nil
 	}
@@ -66,17 +66,27 @@ func (d *disk) close() {
 	_ = exec.Command("losetup", "-d", d.loop).Run()
 }
 
-// written is how many octets the device was given to write.
-func (d *disk) written() (float64, error) {
+// deviceStat is what a block device was given to do.
+type deviceStat struct{ Written, Flushes float64 }
+
+// stat reads the device's counts; zero where there is none.
+func (d *disk) stat() (s deviceStat, err error) {
 	if d.loop == "" {
-		return 0, nil
+		return s, nil
 	}
 	b, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(d.loop), "stat"))
 	if err != nil {
-		return 0, err
+		return s, err
 	}
-	const sectorsWritten, sector = 6, 512
+	const sectorsWritten, flushes, sector = 6, 15, 512 // Documentation/block/stat of the kernel
 	f := strings.Fields(string(b))
-	n, err := strconv.ParseFloat(f[sectorsWritten], 64)
-	return n * sector, err
+	if len(f) <= flushes {
+		return s, fmt.Errorf("the statistics of %s have %d fields: no count of flushes", d.loop, len(f))
+	}
+	if s.Written, err = strconv.ParseFloat(f[sectorsWritten], 64); err != nil {
+		return s, err
+	}
+	s.Written *= sector
+	s.Flushes, err = strconv.ParseFloat(f[flushes], 64)
+	return s, err
 }

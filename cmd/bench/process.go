@@ -73,9 +73,9 @@ func (p *process) cpuSoFar() (float64, error) {
 	return (u + s) / ticks, err
 }
 
-// memory returns the resident memory now and at its highest, in octets.
-func (p *process) memory() (now, peak float64, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+// memory returns the resident memory of a process now and at its highest, in octets.
+func memory(pid int) (now, peak float64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, 0, err
 	}

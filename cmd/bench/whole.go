@@ -70,7 +70,7 @@ func whole(ctx context.Context, o options, dir string) error {
 	if err != nil {
 		return err
 	}
-	rss, peak, err := p.memory()
+	rss, peak, err := memory(p.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,8 @@ func readFigures(ctx context.Context, p, h *process, d *disk, metricsPort string
 	if fi, err := os.Stat(filepath.Join(d.mount, "buffer.db")); err == nil {
 		f.database = float64(fi.Size())
 	}
-	f.device, err = d.written()
+	device, err := d.stat()
+	f.device = device.Written
 	return f, err
 }
 
