@@ -217,6 +217,7 @@ func (b *Buffer) Apply(a *Answer) (Applied, error) {
 	}
 	if done.Delivered > 0 {
 		b.noVictim = false
+		b.acked.Store(true)
 	}
 	if done.Wanted > 0 {
 		wake(b.committed)

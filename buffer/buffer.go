@@ -35,6 +35,7 @@
 package buffer
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -95,17 +96,31 @@ type Buffer struct {
 	codec   *block.Codec
 
 	// io is held during a commit and whatever else writes.
-	io        sync.Mutex
-	st        atomic.Pointer[store.Store] // replaced under io only
-	probe     int64
-	begun     map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
-	rows      map[uint64]bool        // epochs whose row is in the database
-	file      *epochFile
-	marks     map[uint64]epochMark            // of every epoch that has a file
-	unsaved   []*block.Block                  // sealed, but their commit failed
-	schemas   map[block.ID][]byte             // schemas to be written with unsaved
-	uses      map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
-	newHubs   map[string]map[uint64]map[string]uint64
+	io              sync.Mutex
+	st              atomic.Pointer[store.Store] // replaced under io only
+	probe           int64
+	begun           map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
+	rows            map[uint64]bool        // epochs whose row is in the database
+	file            *epochFile
+	marks           map[uint64]epochMark            // of every epoch that has a file
+	unsaved         []*block.Block                  // sealed, but their commit failed
+	schemas         map[block.ID][]byte             // schemas to be written with unsaved
+	uses            map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
+	newHubs         map[string]map[uint64]map[string]uint64
+	stopMaintaining context.CancelFunc
+	maintaining     sync.WaitGroup
+
+	maintenance sync.Mutex      // held while blocks are made anew
+	packed      float64         // octets a value of such blocks, learned from those before
+	compacted   int64           // wall time, Unix ms, up to which everything is compacted; 0: not known yet
+	pressed     bool            // the budget is short
+	barren      map[choice]bool // of what there is nothing, as of barrenAt
+	barrenAt    time.Time
+	acked       atomic.Bool // something was delivered since
+	lentMu      sync.Mutex
+	lent        map[int64]time.Time // blocks that are on their way, by number
+	coarser     atomic.Int64        // readings that became part of a rollup since Open
+
 	logged    int64 // about what the log has grown by since the last checkpoint
 	noVictim  bool  // no delivered block is left to evict
 	lastTrim  time.Time
@@ -149,7 +164,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		cfg: cfg, opt: opt, log: opt.Log,
 		next: map[string]uint64{}, last: map[string]collectors.Stamp{}, named: map[string]namedSchema{},
 		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, uses: map[block.ID]*collectors.Schema{},
-		begun: map[uint64]store.Epoch{}, limits: map[string]*eventLimit{},
+		begun: map[uint64]store.Epoch{}, lent: map[int64]time.Time{}, barren: map[choice]bool{}, packed: 0.5, limits: map[string]*eventLimit{},
 		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4, opened: time.Now(),
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
 		event: make(chan struct{}, 1), damage: make(chan damage, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -166,6 +181,11 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		return nil, err
 	}
 	go b.commitLoop()
+	ctx, cancel := context.WithCancel(context.Background())
+	b.stopMaintaining = cancel
+	if !opt.Manual {
+		b.maintaining.Go(func() { b.maintainLoop(ctx) })
+	}
 	return b, nil
 }
 
@@ -223,12 +243,14 @@ func (b *Buffer) add(x collectors.Batch) {
 	}
 	offset, sure := b.opt.Clock.Offset()
 	w := b.open[class]
-	if w != nil && (w.head.Offset != offset || w.head.Sure != sure) {
-		b.seal(class) // a block has one offset
+	if w != nil && (w.head.Offset != offset || w.head.Sure != sure || w.hour != hourOf(x.At, offset)) {
+		// A block has one offset. And it is of one hour of wall time, so that whole
+		// hours can be compacted and downsampled.
+		b.seal(class)
 		w = nil
 	}
 	if w == nil {
-		w = newBuilder(block.Head{Probe: b.opt.Probe, Epoch: b.epoch.ID, Boot: b.epoch.Boot, Offset: offset, Sure: sure, Class: class})
+		w = newBuilder(block.Head{Probe: b.opt.Probe, Epoch: b.epoch.ID, Boot: b.epoch.Boot, Offset: offset, Sure: sure, Class: class}, hourOf(x.At, offset))
 		b.open[class] = w
 	}
 	w.add(x, n, id)
@@ -323,8 +345,12 @@ func (b *Buffer) Close() error {
 	b.closed = true
 	b.room.Broadcast()
 	b.mu.Unlock()
+	b.stopMaintaining()
 	close(b.stop)
 	<-b.done
+	b.maintaining.Wait()
+	b.maintenance.Lock() // somebody may maintain it by hand
+	defer b.maintenance.Unlock()
 	b.io.Lock()
 	defer b.io.Unlock()
 	err := b.commit()

@@ -3,6 +3,7 @@ package buffer
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/collectors"
@@ -12,14 +13,20 @@ import (
 // offset.
 type builder struct {
 	head     block.Head
+	hour     int64 // of wall time, in which it begins
 	sections []block.Section
 	last     map[string]int // source -> its last section
 	cells    int
 	overhead int // octets of head and texts
 }
 
-func newBuilder(head block.Head) *builder {
-	return &builder{head: head, last: map[string]int{}}
+func newBuilder(head block.Head, hour int64) *builder {
+	return &builder{head: head, hour: hour, last: map[string]int{}}
+}
+
+// hourOf counts the hours of wall time since 1970.
+func hourOf(at collectors.Stamp, offset int64) int64 {
+	return (int64(at) + offset) / time.Hour.Milliseconds()
 }
 
 // add puts in the batch with number n; schema is zero for one without values.

@@ -15,7 +15,8 @@ type Config struct {
 	Path    string        `yaml:"path"`    // the database file; its folder holds the epoch files too
 	Budget  Bytes         `yaml:"budget"`  // what the database may take on disk
 	Commit  time.Duration `yaml:"commit"`  // bounds what a power cut can take, and the lag of live data
-	History time.Duration `yaml:"history"` // how long delivered readings stay for local look-ups
+	History time.Duration `yaml:"history"` // how long delivered readings stay for local look-ups as they are
+	Rollups time.Duration `yaml:"rollups"` // and how long as rollups of a quarter of an hour, or an hour
 }
 
 // DefaultConfig is what applies where the site file says nothing.
@@ -25,6 +26,7 @@ func DefaultConfig() Config {
 		Budget:  2 << 30,
 		Commit:  5 * time.Second,
 		History: 35 * 24 * time.Hour,
+		Rollups: 396 * 24 * time.Hour, // 13 months: this month a year ago
 	}
 }
 
@@ -42,6 +44,8 @@ func (c Config) Validate() error {
 		return errors.New("commit: must be between 50ms and 10m")
 	case c.History < 0:
 		return errors.New("history: must not be negative")
+	case c.Rollups < c.History:
+		return errors.New("rollups: must not be shorter than history, which they go on from")
 	}
 	return nil
 }

@@ -55,6 +55,7 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	}
 	if blocks > 0 {
 		b.noVictim = false
+		b.acked.Store(true)
 	}
 	return blocks, readings, nil
 }

@@ -88,15 +88,15 @@ func (b *Buffer) makeSome(tx *store.Tx, need int64) (all int64, err error) {
 	return all, nil
 }
 
-// trim lets go of delivered blocks that are older than the history, a few at a
-// time.
+// trim lets go of delivered blocks that are older than even rollups are kept, a few
+// at a time.
 func (b *Buffer) trim() error {
 	if now := time.Now(); now.Sub(b.lastTrim) < time.Minute {
 		return nil
 	} else {
 		b.lastTrim = now
 	}
-	before := b.wallNow() - b.cfg.History.Milliseconds()
+	before := b.wallNow() - b.cfg.Rollups.Milliseconds()
 	// A sweep reads the head of every block: not right after the start, when a full
 	// buffer has other things to do.
 	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour && (b.head.Load() < 50_000 || b.lastTrim.Sub(b.opened) > time.Hour)

@@ -47,7 +47,7 @@ func TestChangingSchemasDoNotFillTheBuffer(t *testing.T) {
 
 func TestSettledEpochsAreForgotten(t *testing.T) {
 	cfg, ck := config(t.TempDir()), newClock()
-	cfg.History = 24 * time.Hour
+	cfg.History, cfg.Rollups = 24*time.Hour, 24*time.Hour
 	s := counters("device/sw", 1)
 	for i := range 5 {
 		b := open(t, cfg, buffer.Options{Clock: ck})

@@ -181,6 +181,7 @@ func (x *session) publish(p store.Pending) error {
 		f.size += len(b)
 	}
 	x.flight[p.ID] = f
+	x.opt.Buffer.Sent(p.Seq)
 	x.inFlight += f.size
 	x.asked = now
 	x.stats.sent.Add(1)

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/loadtest"
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // load is so many polls of the small site as one section a source.
-func load(b *testing.B, c *block.Codec, polls int) (sections []block.Section, schema func(block.ID) *collectors.Schema) {
+func load(b testing.TB, c *block.Codec, polls int) (sections []block.Section, schema func(block.ID) *collectors.Schema) {
 	site := loadtest.New(loadtest.Thousand())
 	at := map[string]int{}
 	schemas := map[block.ID]*collectors.Schema{}
@@ -83,5 +85,26 @@ func BenchmarkDecode(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(readings), "ns/reading")
 		})
+	}
+}
+
+// Whatever a site gives comes back as it was, few polls or many together.
+func TestRoundTripOfASite(t *testing.T) {
+	c := newCodec(t)
+	for _, polls := range []int{1, 3, 4, 30} {
+		sections, schema := load(t, c, polls)
+		x, err := c.Encode(head, sections)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, want, err := c.Decode(x, schema, nil)
+		if err != nil || want != 0 {
+			t.Fatal(err, want)
+		}
+		for i := range sections {
+			if diff := cmp.Diff(sections[i], back[i], cmp.AllowUnexported(collectors.Value{})); diff != "" {
+				t.Fatalf("%d polls: %.2000s", polls, diff)
+			}
+		}
 	}
 }

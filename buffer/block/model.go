@@ -109,6 +109,7 @@ func (m *model) values(s *collectors.Schema, rows []*collectors.Batch, keep bool
 	}
 	m.series += uint64(len(s.Series))
 	var beside, beyond *lane
+	turn := 0
 	for i := range s.Series {
 		e := &s.Series[i]
 		k := m.context(column{e.Metric, e.Kind})
@@ -116,7 +117,8 @@ func (m *model) values(s *collectors.Schema, rows []*collectors.Batch, keep bool
 			m.texts(k, i, rows, keep)
 			continue
 		}
-		x := &m.lanes[i%3]
+		x := &m.lanes[turn%len(m.lanes)]
+		turn++
 		x.resize(len(rows))
 		scale := uint32(0)
 		if !m.decoding {

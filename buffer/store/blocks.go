@@ -151,8 +151,17 @@ func (c *schemaCache) put(id block.ID, s *collectors.Schema) {
 
 // PutBlock keeps a block; pending says that it waits for an acknowledgement.
 func (t *Tx) PutBlock(probe int64, b *block.Block, pending bool) error {
-	res, err := t.exec("INSERT INTO block(probe, id, class, epoch, tier, t0, t1, readings, head, body) VALUES(?,?,?,?,?,?,?,?,?,?)",
-		probe, b.ID[:], b.Class, int64(b.Epoch), b.Tier, b.Wall(b.T0), b.Wall(b.T1), b.Readings, b.Bytes[:b.HeadSize], b.Bytes[b.HeadSize:])
+	return t.putBlock(nil, probe, b, pending)
+}
+
+// PutBlockAt is PutBlock under a number that is free.
+func (t *Tx) PutBlockAt(seq, probe int64, b *block.Block, pending bool) error {
+	return t.putBlock(&seq, probe, b, pending)
+}
+
+func (t *Tx) putBlock(at *int64, probe int64, b *block.Block, pending bool) error {
+	res, err := t.exec("INSERT INTO block(seq, probe, id, class, epoch, tier, t0, t1, readings, head, body) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+		at, probe, b.ID[:], b.Class, int64(b.Epoch), b.Tier, b.Wall(b.T0), b.Wall(b.T1), b.Readings, b.Bytes[:b.HeadSize], b.Bytes[b.HeadSize:])
 	if err != nil {
 		return fmt.Errorf("keeping a block: %w", err)
 	}

@@ -1,0 +1,58 @@
+package buffer
+
+import (
+	"context"
+	"time"
+)
+
+// Maintenance goes on beside everything else, a quarter of one core at most: blocks
+// are read and made anew without any lock, and take the old ones' place in one short
+// transaction, if those are still what they were.
+
+// maintainEvery is how often it is looked whether there is something to do.
+const maintainEvery = time.Minute
+
+// maintainLoop is the goroutine of maintenance.
+func (b *Buffer) maintainLoop(ctx context.Context) {
+	tick := time.NewTimer(maintainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		began := time.Now()
+		more, err := b.maintainOnce()
+		if err != nil {
+			b.log.Warn("the buffer's maintenance met an error; it goes on in its own time", "error", err)
+		}
+		wait := maintainEvery
+		if more && err == nil {
+			wait = 3 * time.Since(began)
+		}
+		tick.Reset(wait)
+	}
+}
+
+// Maintain does all maintenance that is due: compaction, downsampling, and letting
+// go of what is older than the history. A running buffer does so by itself; this is
+// for tests and for a buffer that is opened with Manual.
+func (b *Buffer) Maintain() error {
+	for {
+		more, err := b.maintainOnce()
+		if !more || err != nil {
+			return err
+		}
+	}
+}
+
+// maintainOnce does one piece of it; more tells whether there may be another.
+func (b *Buffer) maintainOnce() (more bool, err error) {
+	b.maintenance.Lock()
+	defer b.maintenance.Unlock()
+	if more, err = b.compactNext(); more || err != nil {
+		return more, err
+	}
+	return b.downsampleNext()
+}
