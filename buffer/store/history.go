@@ -34,8 +34,9 @@ type Points struct {
 // Point is a reading and when. A missing value says that the source was polled
 // then and gave none: a plot breaks its line there.
 type Point struct {
-	T int64 // wall time, Unix ms
-	V collectors.Value
+	T      int64 // wall time, Unix ms
+	V      collectors.Value
+	Unsure bool // the clock was not synchronised, and nothing has said since by how much it was off
 }
 
 // Hole is a poll of a source that gave no readings at all, and why.
@@ -68,6 +69,7 @@ func (s *Store) HistoryContext(ctx context.Context, q Query) ([]Points, error) {
 type history struct {
 	s      *Store
 	tx     *Tx
+	clocks *Clocks
 	q      Query
 	series map[string]*Points
 	slots  map[*collectors.Schema][]slot // which series of a schema are chosen
@@ -97,7 +99,7 @@ func (h *history) read(ctx context.Context) error {
 		if err != nil || probe == 0 {
 			return err
 		}
-		h.tx = tx
+		h.tx, h.clocks = tx, tx.Clocks(probe)
 		return tx.each("SELECT seq, head FROM block WHERE probe=? AND t1>=? AND t0<=? ORDER BY t1 DESC", []any{probe, h.q.From, h.q.To},
 			func(scan func(...any) error) error {
 				var seq int64
@@ -134,6 +136,9 @@ func (h *history) block(seq int64, head []byte) error {
 	hd, size, err := block.ParseHead(head)
 	if err != nil {
 		return nil // a damaged block hides its own readings only
+	}
+	if err := h.clocks.Correct(hd); err != nil {
+		return err
 	}
 	if h.q.Last && h.passed(hd) || !slices.ContainsFunc(hd.Cover, func(c block.Cover) bool { return h.wants(&c) }) {
 		return nil
@@ -191,7 +196,7 @@ func (h *history) batch(x *collectors.Batch, hd *block.Head) {
 	}
 	h.newest[x.Source] = max(newest, t)
 	for _, s := range h.choose(x.Schema, hd.Tier) {
-		s.p.Points = append(s.p.Points, Point{T: t, V: x.Values[s.i]})
+		s.p.Points = append(s.p.Points, Point{T: t, V: x.Values[s.i], Unsure: !hd.Sure})
 		h.n++
 	}
 }
@@ -264,6 +269,7 @@ func (h *history) settle(p *Points) Points {
 type EventRecord struct {
 	Source string
 	T      int64 // wall time, Unix ms
+	Unsure bool  // as in Point
 	collectors.Event
 }
 
@@ -280,38 +286,19 @@ func (s *Store) EventsSince(ctx context.Context, probe string, from int64, limit
 		if err != nil || id == 0 {
 			return err
 		}
-		return tx.each("SELECT head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{id, block.Events, from},
-			func(scan func(...any) error) error {
-				var head, body []byte
-				if err := ctx.Err(); err != nil {
-					return err
+		var last *block.Head
+		return tx.events(ctx, id, from, func(hd *block.Head, x *collectors.Batch) error {
+			if len(out) >= limit && hd != last {
+				return errEnough // blocks are read whole
+			}
+			last = hd
+			for _, e := range x.Events {
+				if t := hd.Wall(x.At); t >= from {
+					out = append(out, EventRecord{x.Source, t, !hd.Sure, e})
 				}
-				if err := scan(&head, &body); err != nil {
-					return err
-				}
-				hd, size, err := block.ParseHead(head)
-				if err != nil {
-					return nil
-				}
-				sections, _, err := s.codec.Decode(&block.Block{Head: *hd, Bytes: append(head, body...), HeadSize: size}, tx.Schema, nil)
-				if err != nil {
-					return nil
-				}
-				for _, sec := range sections {
-					for i := range sec.Batches {
-						x := &sec.Batches[i]
-						for _, e := range x.Events {
-							if t := hd.Wall(x.At); t >= from {
-								out = append(out, EventRecord{x.Source, t, e})
-							}
-						}
-					}
-				}
-				if len(out) >= limit {
-					return errEnough
-				}
-				return nil
-			})
+			}
+			return nil
+		})
 	})
 	if errors.Is(err, errEnough) {
 		err = nil
