@@ -3,6 +3,7 @@ package buffer
 import (
 	"encoding/hex"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -23,19 +24,25 @@ type Clock interface {
 
 // clockState is what the buffer remembers of the clock in this boot.
 type clockState struct {
-	least  int64 // wall time of the last commit before this boot, Unix ms; 0: not known
-	unsure bool  // something was sealed while the clock was unsure
-	told   bool  // the clock event was added
+	known  atomic.Int64 // the last offset that was sure in this boot; 0: none was
+	least  int64        // wall time of the last commit before this boot, Unix ms; 0: not known
+	unsure bool         // something was sealed while the clock was unsure
+	told   bool         // the clock event was added
 }
 
-// offset is the clock's offset. As long as the clock is unsure it does not show less
-// than was reached before this boot: a box that starts in 1970 goes on from where
-// it was.
+// offset is the clock's offset. One that is unsure is not believed to have been
+// stepped, where there was a sure one in this boot; nor to show less than was
+// reached before this boot: a box that starts in 1970 goes on from where it was.
 func (b *Buffer) offset() (ms int64, sure bool) {
-	if ms, sure = b.opt.Clock.Offset(); !sure {
-		ms = max(ms, b.clock.least)
+	ms, sure = b.opt.Clock.Offset()
+	if sure {
+		b.clock.known.Store(ms)
+		return ms, true
 	}
-	return ms, sure
+	if known := b.clock.known.Load(); known != 0 {
+		return known, false
+	}
+	return max(ms, b.clock.least), false
 }
 
 func (b *Buffer) wallNow() (ms int64, sure bool) {
@@ -67,10 +74,13 @@ func (b *Buffer) recallClock(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	var last epochMark
+	var last, own epochMark // before this boot, and in it
 	for _, m := range b.marks {
-		if m.N > last.N && m.Boot != boot {
+		switch {
+		case m.Boot != boot && m.N > last.N:
 			last = m
+		case m.Boot == boot && m.N > own.N && (m.Sure || m.Was):
+			own = m
 		}
 	}
 	least, _, err := last.corrected(tx.Clocks(b.probe))
@@ -79,6 +89,9 @@ func (b *Buffer) recallClock(tx *store.Tx) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if boot != ([16]byte{}) {
+		b.clock.known.CompareAndSwap(0, own.LastCommit-int64(own.At))
+	}
 	b.clock.unsure = b.clock.unsure || ok
 	b.clock.told = ok && k.Sure
 	b.clock.least = least

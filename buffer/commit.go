@@ -264,6 +264,7 @@ func (b *Buffer) mark(blocks []*block.Block) error {
 			m.Next[c.Source] = max(m.Next[c.Source], c.Range().End)
 		}
 		m.LastCommit, m.At, m.Sure = int64(at)+offset, at, sure
+		m.Was = offset == b.clock.known.Load()
 		m.Boot = x.Boot
 		if e, ok := b.begun[x.Epoch]; ok {
 			m.N = e.N

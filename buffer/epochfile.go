@@ -41,6 +41,7 @@ type epochMark struct {
 	Boot [16]byte         //
 	At   collectors.Stamp // of the last commit
 	Sure bool             // the clock was synchronised at the last commit
+	Was  bool             // or it was before in this boot, and its offset then was kept to
 }
 
 // corrected is when the last commit was, by what is known now of the clock in that
@@ -136,7 +137,8 @@ func parseSlot(s []byte) (m epochMark, seq uint64, err error) {
 	if err == nil && len(p) > 16 {
 		p = p[copy(m.Boot[:], p):]
 		m.N, m.At = uvarint(), collectors.Stamp(uvarint())
-		m.Sure = uvarint() == 1
+		flags := uvarint()
+		m.Sure, m.Was = flags&1 != 0, flags&2 != 0
 	}
 	return m, seq, err
 }
@@ -155,7 +157,7 @@ func appendSlot(m epochMark, seq uint64) []byte {
 	b = append(b, m.Boot[:]...)
 	b = binary.AppendUvarint(b, m.N)
 	b = binary.AppendUvarint(b, uint64(max(m.At, 0)))
-	b = append(b, truth(m.Sure))
+	b = append(b, truth(m.Sure)|truth(m.Was)<<1)
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(b)-16))
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
