@@ -45,6 +45,24 @@ func (b *Buffer) offset() (ms int64, sure bool) {
 	return max(ms, b.clock.least), false
 }
 
+// Correct gives a block's head the offset that is known by now for its boot; where
+// it was sure, or nothing is known, it stays as it is.
+func (b *Buffer) Correct(h *block.Head) {
+	if h.Sure {
+		return
+	}
+	err := b.view(func(tx *store.Tx) error {
+		probe, err := tx.FindProbe(b.opt.Probe)
+		if err != nil {
+			return err
+		}
+		return tx.Clocks(probe).Correct(h)
+	})
+	if err != nil {
+		b.log.Debug("correcting the clock of a block", "error", err)
+	}
+}
+
 func (b *Buffer) wallNow() (ms int64, sure bool) {
 	off, sure := b.offset()
 	return int64(b.opt.Clock.Now()) + off, sure
