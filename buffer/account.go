@@ -22,7 +22,7 @@ type Account struct {
 // as far as the box knows.
 type AccountLine struct {
 	Epoch      uint64
-	EpochStart int64 // wall time, Unix ms
+	EpochStart int64 // wall time, Unix ms; 0: not known
 	Source     string
 	From, Next uint64
 	Pending    []TierRanges
@@ -98,7 +98,9 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 			return err
 		}
 		for _, e := range epochs {
-			starts[e.ID] = e.Start
+			if e.Sure {
+				starts[e.ID] = e.Start
+			}
 		}
 		err = tx.Rows(func(r *store.Row) error {
 			unsettled[r.Epoch] = true

@@ -94,6 +94,7 @@ type Buffer struct {
 	perCell float64 // octets a value, learned from the blocks before
 	epoch   store.Epoch
 	codec   *block.Codec
+	clock   clockState
 
 	// io is held during a commit and whatever else writes.
 	io              sync.Mutex
@@ -225,6 +226,13 @@ func (b *Buffer) add(x collectors.Batch) {
 	if len(x.Events) > 0 {
 		b.limit(&x)
 	}
+	offset, sure := b.offset()
+	b.noteClock(offset, sure)
+	b.place(x, id, offset, sure)
+}
+
+// place gives a batch its stamp and number and puts it in its class's open block.
+func (b *Buffer) place(x collectors.Batch, id block.ID, offset int64, sure bool) {
 	// Strictly rising within the source, whatever the collector said. One that lies
 	// far ahead is no stamp: no reader would take the block.
 	now := b.opt.Clock.Now()
@@ -241,7 +249,6 @@ func (b *Buffer) add(x collectors.Batch) {
 	if len(x.Events) > 0 {
 		class = block.Events
 	}
-	offset, sure := b.opt.Clock.Offset()
 	w := b.open[class]
 	if w != nil && (w.head.Offset != offset || w.head.Sure != sure || w.hour != hourOf(x.At, offset)) {
 		// A block has one offset. And it is of one hour of wall time, so that whole
@@ -355,7 +362,7 @@ func (b *Buffer) Close() error {
 	defer b.io.Unlock()
 	err := b.commit()
 	if err == nil && b.rows[b.epoch.ID] {
-		b.epoch.Clean = true
+		b.epoch.End = store.Clean
 		err = b.st.Load().Update(func(tx *store.Tx) error { return tx.PutEpoch(b.probe, b.epoch) })
 	}
 	b.file.close()

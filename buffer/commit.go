@@ -138,6 +138,9 @@ func (b *Buffer) save(n int) error {
 				return err
 			}
 		}
+		if err := tx.CorrectTimes(b.probe); err != nil {
+			return err
+		}
 		head, err = tx.LastSeq()
 		return err
 	})
@@ -178,7 +181,7 @@ func (b *Buffer) put(tx *store.Tx, x *block.Block, rows map[uint64]bool) error {
 	}
 	// A commit that failed may have happened all the same.
 	if b.trouble != "" {
-		if ok, err := tx.HasBlock(x.ID, x.Wall(x.T1), b.probe); err != nil || ok {
+		if ok, err := tx.HasBlock(x, b.probe); err != nil || ok {
 			return err
 		}
 	}
@@ -248,7 +251,8 @@ func (b *Buffer) learn(w *builder, blocks []*block.Block) {
 
 // mark writes the epoch file of every epoch that the blocks are of.
 func (b *Buffer) mark(blocks []*block.Block) error {
-	now := b.wallNow()
+	at := b.opt.Clock.Now()
+	offset, sure := b.offset()
 	touched := map[uint64]bool{}
 	for _, x := range blocks {
 		m := b.marks[x.Epoch]
@@ -259,7 +263,12 @@ func (b *Buffer) mark(blocks []*block.Block) error {
 			c := &x.Cover[i]
 			m.Next[c.Source] = max(m.Next[c.Source], c.Range().End)
 		}
-		m.LastCommit = now
+		m.LastCommit, m.At, m.Sure = int64(at)+offset, at, sure
+		m.Was = offset == b.clock.known.Load()
+		m.Boot = x.Boot
+		if e, ok := b.begun[x.Epoch]; ok {
+			m.N = e.N
+		}
 		b.marks[x.Epoch] = m
 		touched[x.Epoch] = true
 	}

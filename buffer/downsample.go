@@ -76,7 +76,11 @@ func (b *Buffer) downsampleNext() (more bool, err error) {
 			}
 		}
 	}
-	// What is older than the history has rollups left for look-ups.
+	// What is older than the history has rollups left for look-ups. What is old, only a
+	// clock can tell that is right.
+	if _, sure := b.wallNow(); !sure {
+		return false, nil
+	}
 	return b.downsampleOldest(choice{tier: block.Raw}, min(newest-young.Milliseconds(), b.horizon(newest)))
 }
 

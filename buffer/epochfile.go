@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 )
@@ -34,6 +35,23 @@ type epochFile struct {
 type epochMark struct {
 	Next       map[string]uint64
 	LastCommit int64 // wall time, Unix ms
+
+	// What files of the first version do not have: then all of it is zero.
+	N    uint64           // the epoch's, see store.Epoch
+	Boot [16]byte         //
+	At   collectors.Stamp // of the last commit
+	Sure bool             // the clock was synchronised at the last commit
+	Was  bool             // or it was before in this boot, and its offset then was kept to
+}
+
+// corrected is when the last commit was, by what is known now of the clock in that
+// boot, and whether that is for certain.
+func (m *epochMark) corrected(clocks *store.Clocks) (wall int64, sure bool, err error) {
+	h := block.Head{Boot: m.Boot, Offset: m.LastCommit - int64(m.At), Sure: m.Sure}
+	if m.N > 0 {
+		err = clocks.Correct(&h)
+	}
+	return h.Wall(m.At), h.Sure, err
 }
 
 const minSlot = 4096
@@ -116,11 +134,17 @@ func parseSlot(s []byte) (m epochMark, seq uint64, err error) {
 		p = p[k:]
 		m.Next[name] = uvarint()
 	}
+	if err == nil && len(p) > 16 {
+		p = p[copy(m.Boot[:], p):]
+		m.N, m.At = uvarint(), collectors.Stamp(uvarint())
+		flags := uvarint()
+		m.Sure, m.Was = flags&1 != 0, flags&2 != 0
+	}
 	return m, seq, err
 }
 
 func appendSlot(m epochMark, seq uint64) []byte {
-	b := append(make([]byte, 0, 64+32*len(m.Next)), "SPE1"...)
+	b := append(make([]byte, 0, 96+32*len(m.Next)), "SPE1"...)
 	b = binary.LittleEndian.AppendUint64(b, seq)
 	b = append(b, 0, 0, 0, 0)
 	b = binary.AppendUvarint(b, uint64(max(m.LastCommit, 0)))
@@ -130,8 +154,19 @@ func appendSlot(m epochMark, seq uint64) []byte {
 		b = append(b, name...)
 		b = binary.AppendUvarint(b, next)
 	}
+	b = append(b, m.Boot[:]...)
+	b = binary.AppendUvarint(b, m.N)
+	b = binary.AppendUvarint(b, uint64(max(m.At, 0)))
+	b = append(b, truth(m.Sure)|truth(m.Was)<<1)
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(b)-16))
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func truth(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // write makes m the file's content, durably.
@@ -203,15 +238,4 @@ func sourcesOf(next map[string]uint64) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// Clock is what the buffer needs of the box's clock; package host has it.
-type Clock interface {
-	// Now is CLOCK_BOOTTIME.
-	Now() collectors.Stamp
-	// Offset is wall time in Unix ms minus Now, steady against small corrections,
-	// and whether the clock is synchronised.
-	Offset() (ms int64, sure bool)
-	// Boot is the kernel's boot id.
-	Boot() [16]byte
 }

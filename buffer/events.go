@@ -3,11 +3,12 @@ package buffer
 import (
 	"fmt"
 
+	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // EventSource is the source of the box's own events.
-const EventSource = "events"
+const EventSource = store.EventSource
 
 // Event adds one of the box's own events.
 func (b *Buffer) Event(e collectors.Event) {

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/block/blocktest"
 	"github.com/siteprobe/siteprobe/buffer/loadtest"
 	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
@@ -104,4 +106,94 @@ func samePoints(t testing.TB, want, got []store.Points) {
 			t.Fatalf("%.2000s", diff)
 		}
 	}
+}
+
+// A long outage in a small budget keeps its whole timeline, the oldest of it as
+// rollups that say what the readings said.
+func TestOutageLargerThanTheBudget(t *testing.T) {
+	cfg, ck := config(t.TempDir()), newClock()
+	cfg.Budget = 2 << 20
+	b := open(t, cfg, buffer.Options{Clock: ck, NoSync: true, Manual: true})
+	site := loadtest.New(loadtest.Mix{Switches: 1, Ports: 24, Checks: 4, Host: true, Interval: time.Minute, Seed: 3})
+	began := ck.now + ck.offset
+	truth := map[string][]collectors.Batch{}
+	readings := 0
+	for range 24 * 8 {
+		end := ck.Now().Add(time.Hour)
+		for ck.Now() < end {
+			ck.step(time.Minute)
+			for x := range site.Until(ck.Now()) {
+				truth[x.Source] = append(truth[x.Source], x)
+				readings += x.Readings()
+				b.Add(x)
+			}
+			flush(t, b)
+		}
+		maintain(t, b)
+	}
+	st, err := b.Stats()
+	if err != nil || st.Dropped != 0 || st.Used > int64(cfg.Budget) {
+		t.Fatalf("%+v %v", st, err)
+	}
+	a, err := b.Account(buffer.Everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tiers := map[block.Tier]uint64{}
+	for _, l := range a.Lines {
+		all := block.Ranges{}
+		for _, p := range l.Pending {
+			tiers[p.Tier] += p.Count()
+			all = all.Union(p.Ranges)
+		}
+		if len(l.Gaps) != 0 || len(all) != 1 || all[0] != (block.Range{First: 0, End: l.Next}) || int(l.Next) != len(truth[l.Source]) {
+			t.Fatalf("%s: %v of %d, gaps %v", l.Source, all, l.Next, l.Gaps)
+		}
+	}
+	t.Logf("%d readings in %d octets: batches by tier %v", readings, st.Used, tiers)
+	if tiers[block.Quarter] == 0 {
+		t.Fatal("nothing was downsampled: the test is of no use")
+	}
+	rolled := checkRollups(t, b, truth)
+	t.Logf("%d rollups are what the readings say", rolled)
+	series, err := b.History(store.Query{Device: "sw001"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range series {
+		if first := p.Points[0].T; first > began+2*time.Hour.Milliseconds() {
+			t.Fatalf("%v begins %v late", p.Series.String(), time.Duration(first-began)*time.Millisecond)
+		}
+	}
+}
+
+// checkRollups compares every rollup that is pending with what the readings give.
+func checkRollups(t *testing.T, b *buffer.Buffer, truth map[string][]collectors.Batch) (n int) {
+	t.Helper()
+	codec, err := block.NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pending(t, b) {
+		x, err := block.Parse(p.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sections, want, err := codec.Decode(x, b.Schema, nil)
+		if err != nil || want > 0 {
+			t.Fatal(err, want)
+		}
+		for _, s := range sections {
+			r := s.Rollup
+			if r == nil {
+				continue
+			}
+			bs := truth[r.Source][s.First : s.First+uint64(r.Batches)]
+			if diff := cmp.Diff(blocktest.Recompute(bs, r.Schema, x.Tier, x.Offset), r, blocktest.Same(), cmpopts.IgnoreFields(block.Rollup{}, "Schema")); diff != "" {
+				t.Fatalf("%s from %d: %.3000s", r.Source, s.First, diff)
+			}
+			n++
+		}
+	}
+	return n
 }

@@ -68,7 +68,8 @@ func (b *Buffer) openUsable() (*store.Store, error) {
 
 // setAside quarantines the database and leaves an event about it.
 func (b *Buffer) setAside(why string, cause error) error {
-	to, err := store.SetAside(b.cfg.Path, why, time.UnixMilli(b.wallNow()))
+	now, _ := b.wallNow()
+	to, err := store.SetAside(b.cfg.Path, why, time.UnixMilli(now))
 	if err != nil {
 		return err
 	}
@@ -80,11 +81,6 @@ func (b *Buffer) setAside(why string, cause error) error {
 		Labels: []collectors.Label{{Name: "reason", Value: why}, {Name: "kept_as", Value: collectors.Clip(filepath.Base(to), collectors.MaxText)}},
 	})
 	return nil
-}
-
-func (b *Buffer) wallNow() int64 {
-	off, _ := b.opt.Clock.Offset()
-	return int64(b.opt.Clock.Now()) + off
 }
 
 // loadMarks reads the epoch files, corrects them by what the database holds, and
@@ -114,15 +110,30 @@ func (b *Buffer) loadMarks() error {
 		}
 		for _, e := range epochs {
 			m, ok := b.marks[e.ID]
-			if ok && e.Clean {
+			if ok && e.End != store.Unsettled {
 				continue
 			}
 			changed, err := b.raise(tx, e.ID, &m)
 			if err != nil {
 				return err
 			}
+			if m.N == 0 {
+				m.N, m.Boot = e.N, e.Boot
+			}
 			if changed || !ok {
 				fix[e.ID] = m
+			}
+		}
+		if err := b.recallClock(tx); err != nil {
+			return err
+		}
+		if b.epoch.ID == 0 { // else it goes on in the same process
+			e, ok, err := b.unmeasured(tx, epochs)
+			if err != nil {
+				return err
+			}
+			if ok {
+				b.told = append(b.told, e)
 			}
 		}
 		head, err = tx.LastSeq()
@@ -159,7 +170,9 @@ func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, 
 		for i := range r.Cover {
 			to(r.Cover[i].Source, r.Cover[i].Range().End)
 		}
-		m.LastCommit = max(m.LastCommit, r.T1)
+		if r.Head.T1 > m.At {
+			m.LastCommit, m.At, m.Sure, m.Boot = r.Wall(r.Head.T1), r.Head.T1, r.Sure, r.Boot
+		}
 		return nil
 	}, "WHERE b.epoch=?", int64(epoch))
 	if err == nil {
@@ -178,15 +191,15 @@ func (b *Buffer) settle(epochs []store.Epoch, fix map[uint64]epochMark) error {
 		}
 		b.marks[id] = m
 	}
-	if !slices.ContainsFunc(epochs, func(e store.Epoch) bool { return !e.Clean }) {
+	if !slices.ContainsFunc(epochs, func(e store.Epoch) bool { return e.End == store.Unsettled }) {
 		return nil
 	}
 	return b.st.Load().Update(func(tx *store.Tx) error {
 		for _, e := range epochs {
-			if e.Clean {
+			if e.End != store.Unsettled {
 				continue
 			}
-			e.Clean = true
+			e.End = store.Unclean
 			if err := tx.PutEpoch(b.probe, e); err != nil {
 				return err
 			}
@@ -207,10 +220,7 @@ func (b *Buffer) writeMark(epoch uint64, m epochMark) error {
 
 // beginEpoch draws a new epoch; its row and file come with its first batch.
 func (b *Buffer) beginEpoch(before []store.Epoch) error {
-	var prev uint64
-	if len(before) > 0 {
-		prev = before[len(before)-1].ID
-	}
+	prev, n := b.before(before)
 	if b.file != nil {
 		b.file.close()
 	}
@@ -221,7 +231,9 @@ func (b *Buffer) beginEpoch(before []store.Epoch) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.epoch = store.Epoch{ID: id, Prev: prev, Boot: b.opt.Clock.Boot(), Start: b.wallNow()}
+	start, sure := b.wallNow()
+	at := b.opt.Clock.Now()
+	b.epoch = store.Epoch{ID: id, Prev: prev, N: n + 1, Boot: b.opt.Clock.Boot(), Start: start, At: at, Sure: sure}
 	b.begun[id] = b.epoch
 	// What has a name of the epoch before keeps it; what has none yet gets the new one's.
 	for class, x := range b.open {
@@ -233,6 +245,28 @@ func (b *Buffer) beginEpoch(before []store.Epoch) error {
 	b.next = map[string]uint64{}
 	b.remember()
 	return nil
+}
+
+// before returns the epoch before the one that begins, and its N: of those with a
+// row or a file, and the one of this process where that will still get them, the
+// one that began last. A database whose end was torn off, or that was set aside, is
+// not the only witness: a predecessor that had been another's already would look
+// like a cloned disk.
+func (b *Buffer) before(epochs []store.Epoch) (id, n uint64) {
+	if k := len(epochs); k > 0 {
+		id, n = epochs[k-1].ID, epochs[k-1].N
+	}
+	for i, m := range b.marks {
+		if m.N > n {
+			id, n = i, m.N
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.epoch.N > n && len(b.next) > 0 {
+		id, n = b.epoch.ID, b.epoch.N
+	}
+	return id, n
 }
 
 // remember has all schemas of blocks in memory written with them: a fresh database

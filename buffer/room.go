@@ -96,14 +96,21 @@ func (b *Buffer) trim() error {
 	} else {
 		b.lastTrim = now
 	}
-	before := b.wallNow() - b.cfg.Rollups.Milliseconds()
+	// What is old, only a clock can tell that is right.
+	now, sure := b.wallNow()
+	before := now - b.cfg.Rollups.Milliseconds()
 	// A sweep reads the head of every block: not right after the start, when a full
 	// buffer has other things to do.
 	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour && (b.head.Load() < 50_000 || b.lastTrim.Sub(b.opened) > time.Hour)
 	var gone []uint64
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
-		if err := tx.DropDelivered(b.probe, before, 512); err != nil || !daily {
-			return err
+		if sure {
+			if err := tx.DropDelivered(b.probe, before, 512); err != nil {
+				return err
+			}
+		}
+		if !daily {
+			return nil
 		}
 		gone, err = b.sweep(tx)
 		return err
@@ -130,9 +137,16 @@ func (b *Buffer) drop(tx *store.Tx, need int64, class block.Class) (freed int64,
 			if freed >= need {
 				break
 			}
+			h := r.Head
+			if err := tx.Clocks(b.probe).Correct(&h); err != nil {
+				return freed, err
+			}
 			for i := range r.Cover {
 				c := &r.Cover[i]
 				g := store.Gap{Epoch: r.Epoch, Source: c.Source, Range: c.Range(), T0: r.T0, T1: r.T1, Reason: ReasonBudget}
+				if !h.Sure {
+					g.T0, g.T1 = 0, 0
+				}
 				if err := tx.PutGap(b.probe, g); err != nil {
 					return freed, err
 				}

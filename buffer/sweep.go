@@ -64,9 +64,29 @@ func (b *Buffer) sweep(tx *store.Tx) (gone []uint64, err error) {
 	if _, err := tx.KeepSchemas(b.inUse(schemas)); err != nil {
 		return nil, err
 	}
-	before := b.wallNow() - settledFor.Milliseconds()
+	if err := tx.ForgetClocks(b.probe, b.opt.Clock.Boot()); err != nil {
+		return nil, err
+	}
+	now, sure := b.wallNow()
+	if !sure {
+		return nil, nil // how long that is, only a clock can tell that is right
+	}
+	clocks := tx.Clocks(b.probe)
 	for id, m := range b.marks {
-		if id == b.epoch.ID || epochs[id] || m.LastCommit > before {
+		if id == b.epoch.ID || epochs[id] {
+			continue
+		}
+		// What ended at an unknown time, or is yet to come, is as old as this sweep.
+		if at, sure, err := m.corrected(clocks); err != nil {
+			return nil, err
+		} else if !sure && m.N > 0 || at > now {
+			m.LastCommit, m.At, m.Sure = now, b.opt.Clock.Now(), true
+			if err := b.writeMark(id, m); err != nil {
+				return nil, err
+			}
+			b.marks[id] = m
+			continue
+		} else if at > now-settledFor.Milliseconds() {
 			continue
 		}
 		if err := tx.ForgetEpoch(b.probe, id); err != nil {

@@ -178,7 +178,7 @@ func converted(t *testing.T, tr uplink.Transport, url, f string) {
 		t.Fatal(err)
 	}
 	defer codec.Close()
-	convert, err := format.New(f, codec, format.Schemas(b.buf.SchemaBytes, codec))
+	convert, err := format.New(f, codec, format.Schemas(b.buf.SchemaBytes, codec), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

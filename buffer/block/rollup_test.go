@@ -2,94 +2,16 @@ package block_test
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/block/blocktest"
 	"github.com/siteprobe/siteprobe/buffer/loadtest"
 	"github.com/siteprobe/siteprobe/collectors"
 )
-
-// naiveRollup works a rollup out from the batches in the plainest way.
-func naiveRollup(bs []collectors.Batch, s *collectors.Schema, tier block.Tier, offset int64) *block.Rollup {
-	r := &block.Rollup{Source: bs[0].Source, Batches: uint32(len(bs)), T0: bs[0].At, T1: bs[len(bs)-1].At, Schema: s}
-	width := tier.Width().Milliseconds()
-	start := func(at collectors.Stamp) int64 {
-		return int64(math.Floor(float64(int64(at)+offset)/float64(width))) * width
-	}
-	for i := range bs {
-		x := &bs[i]
-		if n := len(r.Buckets); n == 0 || r.Buckets[n-1].Start != start(x.At) {
-			r.Buckets = append(r.Buckets, block.Bucket{Start: start(x.At)})
-		}
-		b := &r.Buckets[len(r.Buckets)-1]
-		b.Last = x.At
-		b.Polls[x.Outcome.Result]++
-		if x.Outcome.Result != collectors.OK {
-			b.Why = x.Outcome.Why
-		}
-		if len(x.Values) > 0 {
-			b.Full++
-		}
-	}
-	if s == nil {
-		return r
-	}
-	for i, e := range s.Series {
-		var l block.Line
-		var all []block.Reading
-		for j := range bs {
-			if len(bs[j].Values) > 0 && !bs[j].Values[i].Missing() {
-				all = append(all, block.Reading{At: bs[j].At, V: bs[j].Values[i]})
-			}
-		}
-		if len(all) > 0 {
-			l.First, l.FirstAt = all[0].V, all[0].At
-		}
-		fallen := map[int]bool{}
-		for _, b := range r.Buckets {
-			var c block.Cell
-			var sums []float64
-			for k, x := range all {
-				if start(x.At) != b.Start {
-					continue
-				}
-				c.Count++
-				c.Last, c.LastAt = x.V, x.At
-				if f, ok := x.V.Float(e.Kind); ok && e.Kind != collectors.Counter {
-					if c.Count == 1 {
-						c.Min, c.Max = f, f
-					}
-					c.Min, c.Max = min(c.Min, f), max(c.Max, f)
-					sums = append(sums, f)
-				}
-				if e.Kind == collectors.Counter && k > 0 {
-					if d := x.V.Counter() - all[k-1].V.Counter(); x.V.Counter() >= all[k-1].V.Counter() {
-						c.Rise += d
-					} else {
-						fallen[k-1], fallen[k] = true, true
-					}
-				}
-			}
-			total := 0.0
-			for _, f := range sums {
-				total += f
-			}
-			c.Sum = math.Round(total*1e3) / 1e3 // the test's gauges have three decimals at most
-			l.Cells = append(l.Cells, c)
-		}
-		for k, x := range all {
-			if fallen[k] {
-				l.Fallen = append(l.Fallen, x)
-			}
-		}
-		r.Lines = append(r.Lines, l)
-	}
-	return r
-}
 
 // polls makes batches that a site could give, with holes, resets and failures.
 func polls(r *rand.Rand, s *collectors.Schema, n int, at collectors.Stamp) (out []collectors.Batch) {
@@ -129,8 +51,6 @@ func polls(r *rand.Rand, s *collectors.Schema, n int, at collectors.Stamp) (out 
 	return out
 }
 
-var compareRollups = cmp.AllowUnexported(collectors.Value{})
-
 // A rollup is what the batches say, whether it was made of them or of finer
 // rollups of any parts of them, and survives being kept.
 func TestRollupIsWhatTheBatchesSay(t *testing.T) {
@@ -149,7 +69,7 @@ func TestRollupIsWhatTheBatchesSay(t *testing.T) {
 			whole = nil
 		}
 		for _, tier := range []block.Tier{block.Quarter, block.Hour} {
-			want := naiveRollup(bs, whole, tier, offset)
+			want := blocktest.Recompute(bs, whole, tier, offset)
 			direct := block.NewRoller(s.Source, tier, offset)
 			merged := block.NewRoller(s.Source, tier, offset)
 			for i := 0; i < len(bs); {
@@ -163,13 +83,13 @@ func TestRollupIsWhatTheBatchesSay(t *testing.T) {
 				merged.Merge(kept)
 				i += n
 			}
-			if diff := cmp.Diff(want, &direct.Rollup, compareRollups); diff != "" {
+			if diff := cmp.Diff(want, &direct.Rollup, blocktest.Same()); diff != "" {
 				t.Fatalf("seed %d tier %d: %s", seed, tier, diff)
 			}
-			if diff := cmp.Diff(want, &merged.Rollup, compareRollups); diff != "" {
+			if diff := cmp.Diff(want, &merged.Rollup, blocktest.Same()); diff != "" {
 				t.Fatalf("seed %d tier %d, of parts: %s", seed, tier, diff)
 			}
-			if diff := cmp.Diff(want, roundTrip(t, c, tier, offset, want, id, s), compareRollups); diff != "" {
+			if diff := cmp.Diff(want, roundTrip(t, c, tier, offset, want, id, s), blocktest.Same()); diff != "" {
 				t.Fatalf("seed %d tier %d, kept: %s", seed, tier, diff)
 			}
 		}

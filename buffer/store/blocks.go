@@ -149,7 +149,8 @@ func (c *schemaCache) put(id block.ID, s *collectors.Schema) {
 	c.n += len(s.Series)
 }
 
-// PutBlock keeps a block; pending says that it waits for an acknowledgement.
+// PutBlock keeps a block, and what it tells of the clock; pending says that it
+// waits for an acknowledgement.
 func (t *Tx) PutBlock(probe int64, b *block.Block, pending bool) error {
 	return t.putBlock(nil, probe, b, pending)
 }
@@ -160,8 +161,16 @@ func (t *Tx) PutBlockAt(seq, probe int64, b *block.Block, pending bool) error {
 }
 
 func (t *Tx) putBlock(at *int64, probe int64, b *block.Block, pending bool) error {
-	res, err := t.exec("INSERT INTO block(seq, probe, id, class, epoch, tier, t0, t1, readings, head, body) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-		at, probe, b.ID[:], b.Class, int64(b.Epoch), b.Tier, b.Wall(b.T0), b.Wall(b.T1), b.Readings, b.Bytes[:b.HeadSize], b.Bytes[b.HeadSize:])
+	offset, err := t.learnClock(probe, b)
+	if err != nil {
+		return err
+	}
+	var boot, shift any
+	if !b.Sure && b.Boot != ([16]byte{}) {
+		boot, shift = b.Boot[:], offset
+	}
+	res, err := t.exec("INSERT INTO block(seq, probe, id, class, epoch, tier, t0, t1, readings, boot, shift, head, body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		at, probe, b.ID[:], b.Class, int64(b.Epoch), b.Tier, int64(b.T0)+offset, int64(b.T1)+offset, b.Readings, boot, shift, b.Bytes[:b.HeadSize], b.Bytes[b.HeadSize:])
 	if err != nil {
 		return fmt.Errorf("keeping a block: %w", err)
 	}
@@ -237,9 +246,11 @@ func (t *Tx) Drop(seq int64) error {
 	return err
 }
 
-// HasBlock tells whether the block of that name is here.
-func (t *Tx) HasBlock(id block.ID, t1 int64, probe int64) (ok bool, err error) {
-	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=? AND t1=? AND id=?)", probe, t1, id[:]).Scan(&ok)
+// HasBlock tells whether the block is here. It looks where its times or, for one
+// that nobody has heard of yet, its being pending would put it.
+func (t *Tx) HasBlock(b *block.Block, probe int64) (ok bool, err error) {
+	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=?1 AND t1=?2 AND id=?3) OR EXISTS(SELECT 1 FROM pending WHERE id=?3)",
+		probe, b.Wall(b.T1), b.ID[:]).Scan(&ok)
 	return ok, err
 }
 
@@ -346,10 +357,11 @@ func (t *Tx) EvictDelivered(probe, need int64) (freed int64, err error) {
 	return freed, nil
 }
 
-// DropDelivered deletes up to limit delivered blocks that ended before a time.
+// DropDelivered deletes up to limit delivered blocks that ended before a time, as
+// far as it is known when they did.
 func (t *Tx) DropDelivered(probe, before int64, limit int) error {
-	_, err := t.exec("DELETE FROM block WHERE seq IN (SELECT b.seq FROM block b WHERE b.probe=? AND b.t1<? AND NOT EXISTS(SELECT 1 FROM pending p WHERE p.seq=b.seq) ORDER BY b.t1 LIMIT ?)",
-		probe, before, limit)
+	_, err := t.exec("DELETE FROM block WHERE seq IN (SELECT b.seq FROM block b WHERE b.probe=?1 AND b.t1>=?4 AND b.t1<?2 AND NOT EXISTS(SELECT 1 FROM pending p WHERE p.seq=b.seq) "+
+		"AND NOT EXISTS(SELECT 1 FROM clock c WHERE c.probe=?1 AND c.boot=b.boot AND c.sure=0) ORDER BY b.t1 LIMIT ?3)", probe, before, limit, int64(earliest))
 	if err != nil {
 		return fmt.Errorf("trimming the history: %w", err)
 	}

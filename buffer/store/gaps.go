@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // Gap is batches that were dropped or are known to be gone, and why.
@@ -18,11 +19,11 @@ type Gap struct {
 }
 
 // PutGap keeps a gap; one that touches a kept gap of the same reason merges with
-// it.
+// it, unless the time of only one is known.
 func (t *Tx) PutGap(probe int64, g Gap) error {
 	var first, count, t0, t1 int64
-	err := t.queryRow("SELECT first, count, t0, t1 FROM gap WHERE probe=? AND epoch=? AND source=? AND first<=? AND reason=? ORDER BY first DESC LIMIT 1",
-		probe, int64(g.Epoch), g.Source, int64(g.First), g.Reason).Scan(&first, &count, &t0, &t1)
+	err := t.queryRow("SELECT first, count, t0, t1 FROM gap WHERE probe=? AND epoch=? AND source=? AND first<=? AND reason=? AND (t0=0)=(?=0) ORDER BY first DESC LIMIT 1",
+		probe, int64(g.Epoch), g.Source, int64(g.First), g.Reason, g.T0).Scan(&first, &count, &t0, &t1)
 	if err == nil && uint64(first+count) >= g.First {
 		g.Range = block.Range{First: uint64(first), End: max(uint64(first+count), g.End)}
 		if t0 != 0 {
@@ -65,34 +66,65 @@ func (t *Tx) gaps(f func(Gap) error, q string, args ...any) error {
 // Epoch is one opening of the box's database.
 type Epoch struct {
 	ID, Prev uint64
+	N        uint64 // rises from one opening of a box to the next; 0: written before there was one
 	Boot     [16]byte
-	Start    int64 // wall time, Unix ms
-	Clean    bool  // it was closed in good order
+	Start    int64            // wall time, Unix ms; 0: not known
+	At       collectors.Stamp // of the start
+	Sure     bool             // Start is for certain
+	End      End
 }
 
-// PutEpoch keeps an epoch's row, which comes with its first batch.
+// End is how an epoch ended.
+type End uint8
+
+// The ends. Which numbers an epoch has is settled with its files after each.
+const (
+	Unsettled End = 0 // it goes on, or it ended uncleanly and its file may be behind
+	Clean     End = 1 // it was closed in good order
+	Unclean   End = 2 // it was not; its file was put right since
+)
+
+// PutEpoch keeps an epoch's row, which comes with its first batch. Of a row that is
+// there already its start, where that is known, and its end change.
 func (t *Tx) PutEpoch(probe int64, e Epoch) error {
-	_, err := t.exec("INSERT INTO epoch(probe, id, prev, boot, start, clean) VALUES(?,?,?,?,?,?) ON CONFLICT DO UPDATE SET clean=excluded.clean",
-		probe, int64(e.ID), int64(e.Prev), e.Boot[:], e.Start, e.Clean)
+	_, err := t.exec("INSERT INTO epoch(probe, id, prev, boot, start, clean, n, at, sure) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) "+
+		"ON CONFLICT DO UPDATE SET clean=?6, start=CASE WHEN ?5<>0 THEN ?5 ELSE start END, prev=CASE WHEN ?3<>0 THEN ?3 ELSE prev END, n=max(coalesce(n,0), ?7)",
+		probe, int64(e.ID), int64(e.Prev), e.Boot[:], e.Start, e.End, int64(e.N), e.At, e.Sure)
 	if err != nil {
 		return fmt.Errorf("keeping an epoch: %w", err)
 	}
 	return nil
 }
 
-// Epochs returns a probe's epochs in the order of their start.
+// Epochs returns a probe's epochs in the order in which they began. A start that
+// was noted while the clock was unsure is corrected where that can be done.
 func (t *Tx) Epochs(probe int64) (out []Epoch, err error) {
-	err = t.each("SELECT id, prev, boot, start, clean FROM epoch WHERE probe=? ORDER BY start", []any{probe}, func(scan func(...any) error) error {
+	q := "SELECT id, prev, boot, start, clean, coalesce(n,0), coalesce(at,0), coalesce(sure,1) FROM epoch WHERE probe=? ORDER BY coalesce(n,0), start"
+	if t.s.version < 2 {
+		q = "SELECT id, prev, boot, start, clean, 0, 0, 1 FROM epoch WHERE probe=? ORDER BY start"
+	}
+	err = t.each(q, []any{probe}, func(scan func(...any) error) error {
 		var e Epoch
-		var id, prev int64
+		var id, prev, n int64
 		var boot []byte
-		if err := scan(&id, &prev, &boot, &e.Start, &e.Clean); err != nil {
+		if err := scan(&id, &prev, &boot, &e.Start, &e.End, &n, &e.At, &e.Sure); err != nil {
 			return err
 		}
-		e.ID, e.Prev = uint64(id), uint64(prev)
+		e.ID, e.Prev, e.N = uint64(id), uint64(prev), uint64(n)
 		copy(e.Boot[:], boot)
 		out = append(out, e)
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	clocks := t.Clocks(probe)
+	for i := range out {
+		h := block.Head{Boot: out[i].Boot, Offset: out[i].Start - int64(out[i].At), Sure: out[i].Sure}
+		if err := clocks.Correct(&h); err != nil {
+			return nil, err
+		}
+		out[i].Start, out[i].Sure = h.Wall(out[i].At), h.Sure
+	}
+	return out, nil
 }

@@ -27,15 +27,17 @@ type Query struct {
 type Points struct {
 	Source string
 	Series collectors.Series
-	Tier   block.Tier
+	Tier   block.Tier // the coarsest of any point
 	Points []Point
 }
 
 // Point is a reading and when. A missing value says that the source was polled
 // then and gave none: a plot breaks its line there.
 type Point struct {
-	T int64 // wall time, Unix ms
-	V collectors.Value
+	T      int64 // wall time, Unix ms
+	V      collectors.Value
+	Unsure bool    // the clock was not synchronised, and nothing has said since by how much it was off
+	Rolled *Rolled // what it stands for, if for more than itself
 }
 
 // Hole is a poll of a source that gave no readings at all, and why.
@@ -68,6 +70,7 @@ func (s *Store) HistoryContext(ctx context.Context, q Query) ([]Points, error) {
 type history struct {
 	s      *Store
 	tx     *Tx
+	clocks *Clocks
 	q      Query
 	series map[string]*Points
 	slots  map[*collectors.Schema][]slot // which series of a schema are chosen
@@ -97,7 +100,7 @@ func (h *history) read(ctx context.Context) error {
 		if err != nil || probe == 0 {
 			return err
 		}
-		h.tx = tx
+		h.tx, h.clocks = tx, tx.Clocks(probe)
 		return tx.each("SELECT seq, head FROM block WHERE probe=? AND t1>=? AND t0<=? ORDER BY t1 DESC", []any{probe, h.q.From, h.q.To},
 			func(scan func(...any) error) error {
 				var seq int64
@@ -135,6 +138,10 @@ func (h *history) block(seq int64, head []byte) error {
 	if err != nil {
 		return nil // a damaged block hides its own readings only
 	}
+	asKept := *hd
+	if err := h.clocks.Correct(hd); err != nil {
+		return err
+	}
 	if h.q.Last && h.passed(hd) || !slices.ContainsFunc(hd.Cover, func(c block.Cover) bool { return h.wants(&c) }) {
 		return nil
 	}
@@ -142,12 +149,16 @@ func (h *history) block(seq int64, head []byte) error {
 	if err != nil {
 		return err
 	}
-	b := &block.Block{Head: *hd, Bytes: append(head, body...), HeadSize: size}
+	b := &block.Block{Head: asKept, Bytes: append(head, body...), HeadSize: size}
 	sections, _, err := h.s.codec.Decode(b, h.tx.Schema, h.wants)
 	if err != nil {
 		return nil
 	}
 	for i := len(sections) - 1; i >= 0; i-- {
+		if r := sections[i].Rollup; r != nil {
+			h.rollup(r, hd, asKept.Offset)
+			continue
+		}
 		batches := sections[i].Batches
 		for j := len(batches) - 1; j >= 0; j-- {
 			h.batch(&batches[j], hd)
@@ -190,14 +201,14 @@ func (h *history) batch(x *collectors.Batch, hd *block.Head) {
 		return
 	}
 	h.newest[x.Source] = max(newest, t)
-	for _, s := range h.choose(x.Schema, hd.Tier) {
-		s.p.Points = append(s.p.Points, Point{T: t, V: x.Values[s.i]})
+	for _, s := range h.choose(x.Schema) {
+		s.p.Points = append(s.p.Points, Point{T: t, V: x.Values[s.i], Unsure: !hd.Sure})
 		h.n++
 	}
 }
 
 // choose returns which series of a schema the query wants.
-func (h *history) choose(s *collectors.Schema, tier block.Tier) []slot {
+func (h *history) choose(s *collectors.Schema) []slot {
 	if x, ok := h.slots[s]; ok {
 		return x
 	}
@@ -209,7 +220,7 @@ func (h *history) choose(s *collectors.Schema, tier block.Tier) []slot {
 		}
 		key := s.Source + "\x00" + e.String()
 		if h.series[key] == nil {
-			h.series[key] = &Points{Source: s.Source, Series: *e, Tier: tier}
+			h.series[key] = &Points{Source: s.Source, Series: *e}
 		}
 		out = append(out, slot{i, h.series[key]})
 	}
@@ -243,7 +254,9 @@ func (h *history) result() []Points {
 // settle puts a series in order. Where nothing was read of its source it has a
 // hole, from its first reading on: before that there may have been no such series.
 func (h *history) settle(p *Points) Points {
-	byTime := func(a, b Point) int { return cmp.Compare(a.T, b.T) }
+	byTime := func(a, b Point) int {
+		return cmp.Or(cmp.Compare(a.T, b.T), cmp.Compare(a.Rolled.tier(), b.Rolled.tier()), -cmp.Compare(a.Rolled.count(), b.Rolled.count()))
+	}
 	if !h.q.Last {
 		first := slices.MinFunc(p.Points, byTime).T
 		for _, x := range h.holes[p.Source] {
@@ -253,6 +266,7 @@ func (h *history) settle(p *Points) Points {
 		}
 	}
 	slices.SortStableFunc(p.Points, byTime)
+	p.finest()
 	p.Points = slices.CompactFunc(p.Points, func(a, b Point) bool { return a.T == b.T })
 	if h.q.Last {
 		p.Points = p.Points[len(p.Points)-1:]
@@ -264,6 +278,7 @@ func (h *history) settle(p *Points) Points {
 type EventRecord struct {
 	Source string
 	T      int64 // wall time, Unix ms
+	Unsure bool  // as in Point
 	collectors.Event
 }
 
@@ -280,38 +295,19 @@ func (s *Store) EventsSince(ctx context.Context, probe string, from int64, limit
 		if err != nil || id == 0 {
 			return err
 		}
-		return tx.each("SELECT head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{id, block.Events, from},
-			func(scan func(...any) error) error {
-				var head, body []byte
-				if err := ctx.Err(); err != nil {
-					return err
+		var last *block.Head
+		return tx.events(ctx, id, from, func(hd *block.Head, x *collectors.Batch) error {
+			if len(out) >= limit && hd != last {
+				return errEnough // blocks are read whole
+			}
+			last = hd
+			for _, e := range x.Events {
+				if t := hd.Wall(x.At); t >= from {
+					out = append(out, EventRecord{x.Source, t, !hd.Sure, e})
 				}
-				if err := scan(&head, &body); err != nil {
-					return err
-				}
-				hd, size, err := block.ParseHead(head)
-				if err != nil {
-					return nil
-				}
-				sections, _, err := s.codec.Decode(&block.Block{Head: *hd, Bytes: append(head, body...), HeadSize: size}, tx.Schema, nil)
-				if err != nil {
-					return nil
-				}
-				for _, sec := range sections {
-					for i := range sec.Batches {
-						x := &sec.Batches[i]
-						for _, e := range x.Events {
-							if t := hd.Wall(x.At); t >= from {
-								out = append(out, EventRecord{x.Source, t, e})
-							}
-						}
-					}
-				}
-				if len(out) >= limit {
-					return errEnough
-				}
-				return nil
-			})
+			}
+			return nil
+		})
 	})
 	if errors.Is(err, errEnough) {
 		err = nil

@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -33,17 +34,17 @@ import (
 // The marks by which a database of ours is known, and the version of its tables.
 const (
 	applicationID = 0x53505242 // "SPRB"
-	userVersion   = 1
+	userVersion   = 2
 )
 
 const tables = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE probe(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE epoch(probe INTEGER, id INTEGER, prev INTEGER, boot BLOB, start INTEGER, last_commit INTEGER, clean INTEGER,
-	PRIMARY KEY(probe, id)) WITHOUT ROWID;
+	n INTEGER, at INTEGER, sure INTEGER, PRIMARY KEY(probe, id)) WITHOUT ROWID;
 CREATE TABLE schema(hash BLOB PRIMARY KEY, bytes BLOB NOT NULL);
 CREATE TABLE block(seq INTEGER PRIMARY KEY AUTOINCREMENT, probe INTEGER, id BLOB, class INTEGER, epoch INTEGER, tier INTEGER,
-	t0 INTEGER, t1 INTEGER, readings INTEGER, head BLOB NOT NULL, body BLOB NOT NULL);
+	t0 INTEGER, t1 INTEGER, readings INTEGER, boot BLOB, shift INTEGER, head BLOB NOT NULL, body BLOB NOT NULL);
 CREATE INDEX block_time ON block(probe, t1, t0);
 CREATE TABLE pending(seq INTEGER PRIMARY KEY, class INTEGER, id BLOB, size INTEGER, readings INTEGER);
 CREATE INDEX pending_id ON pending(id);
@@ -52,7 +53,21 @@ CREATE TABLE gap(probe INTEGER, epoch INTEGER, source TEXT, first INTEGER, count
 CREATE TABLE have(probe INTEGER, epoch INTEGER, tier INTEGER, ranges BLOB, PRIMARY KEY(probe, epoch, tier)) WITHOUT ROWID;
 CREATE TABLE account(probe INTEGER, epoch INTEGER, source TEXT, next INTEGER, pending BLOB, at INTEGER,
 	PRIMARY KEY(probe, epoch, source)) WITHOUT ROWID;
+` + clockTables
+
+// clockTables came with version 2. boot and shift are of blocks that were sealed
+// while the clock was unsure: their boot, and the offset that t0 and t1 are by.
+const clockTables = `
+CREATE INDEX block_unsure ON block(probe, boot, shift) WHERE boot IS NOT NULL;
+CREATE TABLE clock(probe INTEGER, boot BLOB, offset INTEGER, sure INTEGER, at INTEGER, todo INTEGER, PRIMARY KEY(probe, boot)) WITHOUT ROWID;
 `
+
+// upgrades bring the tables from version i+1 to the next. One that has shipped is
+// never changed: tables above says what a new database has.
+var upgrades = []string{
+	`ALTER TABLE block ADD COLUMN boot BLOB; ALTER TABLE block ADD COLUMN shift INTEGER;
+	ALTER TABLE epoch ADD COLUMN n INTEGER; ALTER TABLE epoch ADD COLUMN at INTEGER; ALTER TABLE epoch ADD COLUMN sure INTEGER;` + clockTables,
+}
 
 // Why a database cannot be used; Open's errors wrap one of them where it is the
 // file's fault and not that of the disk or its rights.
@@ -69,6 +84,8 @@ type Store struct {
 	locked *os.File // holds the lock; nil for reading only
 	w, r   *sql.DB
 	codec  *block.Codec
+
+	version int64 // of the tables; below userVersion only for reading
 
 	schemas schemaCache
 }
@@ -159,6 +176,7 @@ func (s *Store) open(o Options) error {
 	s.r.SetMaxIdleConns(2)
 	return s.View(func(tx *Tx) error {
 		var app, version int64
+		defer func() { s.version = version }()
 		if err := tx.queryRow("PRAGMA application_id").Scan(&app); err != nil {
 			return err
 		}
@@ -192,7 +210,8 @@ func looksLikeSQLite(path string) error {
 	return nil
 }
 
-// prepare makes the tables in an empty database and bounds its size.
+// prepare makes the tables in an empty database, brings older ones up to date, and
+// bounds the database's size.
 func (s *Store) prepare(maxBytes int64) error {
 	tx, err := s.w.Begin()
 	if err != nil {
@@ -211,8 +230,12 @@ func (s *Store) prepare(maxBytes int64) error {
 	if version > userVersion {
 		return fmt.Errorf("%w (tables of version %d, this one knows %d)", ErrNewer, version, userVersion)
 	}
-	if n == 0 {
-		if _, err := tx.Exec(fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d; %s", applicationID, userVersion, tables)); err != nil {
+	todo := tables
+	if n > 0 {
+		todo = strings.Join(upgrades[max(version, 1)-1:], "\n")
+	}
+	if todo != "" {
+		if _, err := tx.Exec(fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d; %s", applicationID, userVersion, todo)); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 	"github.com/siteprobe/siteprobe/uplink/wire"
+	"github.com/siteprobe/siteprobe/uplink/wire/format"
 )
 
 func historyCommand(path *string) *cobra.Command {
@@ -98,13 +99,20 @@ func instant(s string, now time.Time) (int64, error) {
 	return now.Add(-d).UnixMilli(), nil
 }
 
-// historyJSON writes {"metric","labels":{…},"unit","kind","points":[[unix_ms,value],…],"tier"}.
+// historyJSON writes {"metric","labels":{…},"unit","kind","points":[[unix_ms,value],…],"tier","quality"}.
+// Where the times of some points are by a clock that was not synchronised, and could
+// not be corrected since, quality has "clock_unsure", and "clock_unsure":[[from,to],…]
+// says which those are.
 func historyJSON(out *bufio.Writer, p *store.Points) error {
 	labels := map[string]string{}
 	for _, l := range p.Series.Labels {
 		labels[l.Name] = l.Value
 	}
-	head, err := json.Marshal(map[string]any{"metric": p.Series.Metric, "labels": labels, "unit": p.Series.Unit, "kind": p.Series.Kind.String(), "tier": p.Tier})
+	quality, unsure := []string{}, unsureSpans(p.Points)
+	if unsure != nil {
+		quality = append(quality, format.QualityClockUnsure)
+	}
+	head, err := json.Marshal(map[string]any{"metric": p.Series.Metric, "labels": labels, "unit": p.Series.Unit, "kind": p.Series.Kind.String(), "tier": p.Tier, "quality": quality})
 	if err != nil {
 		return err
 	}
@@ -129,8 +137,32 @@ func historyJSON(out *bufio.Writer, p *store.Points) error {
 		}
 		fmt.Fprintf(out, "[%d,%s]", x.T, v)
 	}
-	_, err = out.WriteString("]}\n")
+	out.WriteByte(']')
+	if unsure != nil {
+		spans, err := json.Marshal(unsure)
+		if err != nil {
+			return err
+		}
+		out.WriteString(`,"clock_unsure":`)
+		out.Write(spans)
+	}
+	_, err = out.WriteString("}\n")
 	return err
+}
+
+// unsureSpans returns the first and last time of each run of points whose clock was
+// unsure.
+func unsureSpans(ps []store.Point) (spans [][2]int64) {
+	for i, p := range ps {
+		switch {
+		case !p.Unsure:
+		case i > 0 && ps[i-1].Unsure:
+			spans[len(spans)-1][1] = p.T
+		default:
+			spans = append(spans, [2]int64{p.T, p.T})
+		}
+	}
+	return spans
 }
 
 func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
@@ -144,7 +176,11 @@ func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
 		case p.Series.Kind == collectors.Text:
 			continue // texts are not asked for in every poll
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, p.Series.Unit)
+		unit := p.Series.Unit
+		if x.Unsure {
+			unit += " (clock unsure)"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, unit)
 	}
 	t.Flush()
 }

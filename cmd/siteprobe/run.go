@@ -139,7 +139,7 @@ func (d *appliance) startSender(wg *sync.WaitGroup, cfg uplink.Config) (context.
 		if err != nil {
 			return nil, err
 		}
-		if opt.Converter, err = format.New(f, codec, d.buf.Schema); err != nil {
+		if opt.Converter, err = format.New(f, codec, d.buf.Schema, d.buf.Correct); err != nil {
 			return nil, err
 		}
 	}

@@ -23,6 +23,7 @@ type group struct {
 	own     map[ownKey]bool                            // ranges that were copied before they were changed
 	gaps    map[epochKey]block.Holdings                // known before, and added here
 	dirty   map[epochKey]map[block.Tier]bool
+	begun   map[epochKey]bool // epochs whose row this group has written
 	seen    map[string]Seen
 	refused map[string]int64
 }
@@ -325,10 +326,12 @@ func (g *group) keep(probe int64, l *buffer.AccountLine) error {
 		return fmt.Errorf("reading an account: %w", err)
 	}
 	now := g.h.now().UnixMilli()
-	if was.At == 0 {
-		if err := g.tx.PutEpoch(probe, store.Epoch{ID: l.Epoch, Start: l.EpochStart}); err != nil {
+	if k := (epochKey{probe, l.Epoch}); !g.begun[k] {
+		// Each time: a start that was not known may be by now.
+		if err := g.tx.PutEpoch(probe, store.Epoch{ID: l.Epoch, Start: l.EpochStart, Sure: true}); err != nil {
 			return err
 		}
+		g.begun[k] = true
 	}
 	pending := was.Pending
 	if l.From < l.Next {
@@ -379,6 +382,16 @@ func (g *group) knownGaps(k epochKey) (block.Holdings, error) {
 
 // finish writes what the group has changed.
 func (g *group) finish() error {
+	corrected := map[int64]bool{}
+	for k := range g.dirty {
+		if corrected[k.probe] {
+			continue
+		}
+		corrected[k.probe] = true
+		if err := g.tx.CorrectTimes(k.probe); err != nil {
+			return err
+		}
+	}
 	for k, tiers := range g.dirty {
 		for tier := range tiers {
 			if err := g.tx.PutHave(k.probe, k.epoch, tier, g.have[k][tier]); err != nil {

@@ -138,7 +138,7 @@ func (h *Hub) Handle(msgs []Message) (map[wire.Site]*wire.Reply, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g := &group{h: h, replies: map[wire.Site]*wire.Reply{}, have: map[epochKey]map[block.Tier]block.Holdings{}, probes: map[string]int64{},
-		own: map[ownKey]bool{}, gaps: map[epochKey]block.Holdings{}, dirty: map[epochKey]map[block.Tier]bool{}, seen: map[string]Seen{}, refused: map[string]int64{}}
+		own: map[ownKey]bool{}, gaps: map[epochKey]block.Holdings{}, dirty: map[epochKey]map[block.Tier]bool{}, begun: map[epochKey]bool{}, seen: map[string]Seen{}, refused: map[string]int64{}}
 	err := h.st.Update(func(tx *store.Tx) error {
 		g.tx = tx
 		for i := range msgs {

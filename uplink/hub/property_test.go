@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -35,6 +36,8 @@ type undo struct {
 }
 
 const (
+	trueOffset = 1_800_000_000_000 // of the first boot
+
 	nSources = 3
 	nSteps   = 220
 )
@@ -48,7 +51,10 @@ type name struct {
 type truth struct {
 	value   uint64
 	version string // of the schema
-	wall    int64
+	wall    int64  // as the block says it
+	stamp   collectors.Stamp
+	sure    bool
+	boot    [16]byte
 }
 
 type world struct {
@@ -71,6 +77,7 @@ type world struct {
 	com     map[name]truth                  // the ledger: what was committed
 	twice   bool                            // database and epoch file were torn together: a loss may stay unseen
 	ever    map[block.ID]bool               // blocks that the hub has committed or had already
+	boots   uint64                          // how many times a box was started
 	muted   bool                            // the commits of a crashed buffer's Close never happened
 	bad     []string
 }
@@ -89,11 +96,18 @@ type probe struct {
 // save is a copy of a probe's files.
 type save struct{ db, epochs map[string][]byte }
 
-type clock struct{ now, offset int64 }
+type clock struct {
+	now, offset int64
+	unsure      bool
+	boot        uint64
+}
 
 func (c *clock) Now() collectors.Stamp { return collectors.Stamp(c.now) }
-func (c *clock) Offset() (int64, bool) { return c.offset, true }
-func (c *clock) Boot() [16]byte        { return [16]byte{1} }
+func (c *clock) Offset() (int64, bool) { return c.offset, !c.unsure }
+func (c *clock) Boot() (id [16]byte) {
+	binary.LittleEndian.PutUint64(id[:], c.boot+1)
+	return id
+}
 
 func (w *world) fail(f string, a ...any) { w.bad = append(w.bad, fmt.Sprintf(f, a...)) }
 
@@ -150,13 +164,17 @@ func (w *world) batches(b *block.Block, f func(name, truth)) {
 	w.must(err)
 	for _, s := range sections {
 		for i, x := range s.Batches {
-			if x.Schema == nil || len(x.Values) == 0 {
-				f(name{b.Epoch, x.Source, s.First + uint64(i)}, truth{wall: b.Wall(x.At)})
-				continue
-			}
-			f(name{b.Epoch, x.Source, s.First + uint64(i)}, truth{x.Values[0].Counter(), x.Schema.Series[0].Label("v"), b.Wall(x.At)})
+			f(name{b.Epoch, x.Source, s.First + uint64(i)}, truthOf(b, &x))
 		}
 	}
+}
+
+func truthOf(b *block.Block, x *collectors.Batch) truth {
+	t := truth{wall: b.Wall(x.At), stamp: x.At, sure: b.Sure, boot: b.Boot}
+	if len(x.Values) > 0 {
+		t.value, t.version = x.Values[0].Counter(), x.Schema.Series[0].Label("v")
+	}
+	return t
 }
 
 func (w *world) seal(b *block.Block) {
@@ -432,8 +450,21 @@ func (w *world) step() {
 		p.open()
 	case x < 950:
 		p.account([]buffer.Scope{buffer.Everything, buffer.Unsettled}[r.IntN(2)])
-	case x < 965:
+	case x < 958:
 		p.ck.offset += r.Int64N(7000) - 3000
+	case x < 961: // unsure, and off by up to 30 years
+		p.ck.unsure = true
+		p.ck.offset += r.Int64N(2e12) - 1e12
+	case x < 964:
+		p.ck.unsure, p.ck.offset = false, trueOffset-int64(p.ck.boot)
+	case x < 966: // the box starts again, perhaps in 1970
+		p.crash(p.save())
+		w.boots++
+		p.ck.boot, p.ck.now, p.ck.unsure = w.boots, 1+r.Int64N(1000), true
+		if r.IntN(2) == 0 {
+			p.ck.offset = 0
+		}
+		p.open()
 	case x < 975:
 		w.baks = append(w.baks, w.backup())
 	case x < 982: // the hub is restored from a backup
@@ -447,7 +478,8 @@ func (w *world) step() {
 		}
 	case x < 985: // a cloned disk
 		if len(w.ps) < 3 {
-			q := &probe{w: w, id: len(w.ps), dir: filepath.Join(w.dir, fmt.Sprint("p", len(w.ps))), ck: &clock{now: p.ck.now, offset: p.ck.offset}, version: p.version}
+			w.boots++
+			q := &probe{w: w, id: len(w.ps), dir: filepath.Join(w.dir, fmt.Sprint("p", len(w.ps))), ck: &clock{now: p.ck.now, offset: p.ck.offset, unsure: p.ck.unsure, boot: w.boots}, version: p.version}
 			for i := range q.version {
 				q.version[i] += 1000 * len(w.ps)
 			}
@@ -520,6 +552,7 @@ func (w *world) drain() {
 // check compares the hub's bytes and its proof with the ledger.
 func (w *world) check() {
 	got := map[name]bool{}
+	clocks := map[[16]byte]told{}
 	err := w.hub.Store().View(func(tx *store.Tx) error {
 		return tx.Blocks("t/s", func(b *block.Block) error {
 			sections, want, err := w.codec.Decode(b, tx.Schema, nil)
@@ -530,10 +563,8 @@ func (w *world) check() {
 			for _, s := range sections {
 				for i, x := range s.Batches {
 					n := name{b.Epoch, x.Source, s.First + uint64(i)}
-					have := truth{wall: b.Wall(x.At)}
-					if len(x.Values) > 0 {
-						have.value, have.version = x.Values[0].Counter(), x.Schema.Series[0].Label("v")
-					}
+					have := truthOf(b, &x)
+					w.toldBy(clocks, b, &x)
 					switch was, ok := w.com[n]; {
 					case !ok:
 						w.fail("I3 the hub has a batch that was never committed: %v", n)
@@ -548,6 +579,7 @@ func (w *world) check() {
 		})
 	})
 	w.must(err)
+	w.times(got, clocks)
 	type es struct {
 		epoch, source string
 	}
@@ -636,7 +668,7 @@ func run(t testing.TB, seed uint64, u undo, dir string) []string {
 	w.openHub()
 	defer func() { w.hub.Close() }()
 	w.baks = []string{w.backup()}
-	p := &probe{w: w, dir: filepath.Join(dir, "p0"), ck: &clock{now: 1_000_000, offset: 1_800_000_000_000}}
+	p := &probe{w: w, dir: filepath.Join(dir, "p0"), ck: &clock{now: 1_000_000, offset: trueOffset}}
 	w.ps = []*probe{p}
 	p.open()
 	defer func() {

@@ -108,6 +108,8 @@ func chosenEpochs(tx *store.Tx, probe int64, from, to int64) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Where a start is not known, the epoch before may have lasted until the next.
+	rows = slices.DeleteFunc(rows, func(e store.Epoch) bool { return e.Start == 0 })
 	end := map[uint64]int64{}
 	start := map[uint64]int64{}
 	for i, e := range rows {

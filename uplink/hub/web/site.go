@@ -225,6 +225,9 @@ func (w *Web) eventRows(ctx context.Context, s wire.Site) ([]eventRow, error) {
 			}
 			labels = append(labels, words(l.Name)+"="+words(l.Value))
 		}
+		if e.Unsure {
+			labels = append(labels, "clock unsure")
+		}
 		out[i] = eventRow{w.whenMS(e.T), words(e.Source), sourceURL(s, e.Source), word{e.Severity.String(), sev}, words(e.Kind), words(e.Text), strings.Join(labels, ", ")}
 	}
 	return out, err

@@ -68,21 +68,29 @@ const MaxPayload = 60_000
 // The words of quality.
 const (
 	QualityPartial     = "partial"      // the collection did not give all that was asked for
-	QualityClockUnsure = "clock_unsure" // the box's clock was not synchronised
+	QualityClockUnsure = "clock_unsure" // the box's clock was not synchronised, and by how much it was off is not known
 )
 
 // SchemaFunc gives the schema of a name, nil where it is not known.
 type SchemaFunc func(block.ID) *collectors.Schema
 
+// HeadFunc corrects the clock of a block that was sealed while it was unsure, as far
+// as that is known by now.
+type HeadFunc func(*block.Head)
+
 // New returns the converter of a format: it makes the payloads of one block, each
 // at most MaxPayload long and of whole lines. It may be used by several
-// goroutines if schema may.
-func New(name string, codec *block.Codec, schema SchemaFunc) (func(b []byte) ([][]byte, error), error) {
+// goroutines if schema and correct (which may be nil) may.
+func New(name string, codec *block.Codec, schema SchemaFunc, correct HeadFunc) (func(b []byte) ([][]byte, error), error) {
 	switch name {
 	case NameJSON:
-		return func(b []byte) ([][]byte, error) { return JSON(b, schema, codec) }, nil
+		return func(b []byte) ([][]byte, error) {
+			return convert(b, schema, correct, codec, AppendReading, AppendEvent)
+		}, nil
 	case NameInflux:
-		return func(b []byte) ([][]byte, error) { return Influx(b, schema, codec) }, nil
+		return func(b []byte) ([][]byte, error) {
+			return convert(b, schema, correct, codec, AppendInflux, AppendInfluxEvent)
+		}, nil
 	}
 	return nil, fmt.Errorf("no converter to format %q (there are %s and %s)", name, NameJSON, NameInflux)
 }
@@ -90,13 +98,13 @@ func New(name string, codec *block.Codec, schema SchemaFunc) (func(b []byte) ([]
 // JSON returns a block's readings and events as lines of JSON. An error means that
 // the block is damaged, downsampled, or that one of its schemas is not known.
 func JSON(b []byte, schema SchemaFunc, codec *block.Codec) ([][]byte, error) {
-	return convert(b, schema, codec, AppendReading, AppendEvent)
+	return convert(b, schema, nil, codec, AppendReading, AppendEvent)
 }
 
 // Influx returns a block's readings and events in line protocol; it fails as JSON
 // does.
 func Influx(b []byte, schema SchemaFunc, codec *block.Codec) ([][]byte, error) {
-	return convert(b, schema, codec, AppendInflux, AppendInfluxEvent)
+	return convert(b, schema, nil, codec, AppendInflux, AppendInfluxEvent)
 }
 
 type (
@@ -104,13 +112,16 @@ type (
 	eventFunc   func(dst []byte, batch *collectors.Batch, e *collectors.Event, wallMs int64, quality []string) []byte
 )
 
-func convert(raw []byte, schema SchemaFunc, codec *block.Codec, reading readingFunc, event eventFunc) ([][]byte, error) {
+func convert(raw []byte, schema SchemaFunc, correct HeadFunc, codec *block.Codec, reading readingFunc, event eventFunc) ([][]byte, error) {
 	b, err := block.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("converting a block: %w", err)
 	}
 	if b.Tier != block.Raw {
 		return nil, fmt.Errorf("converting a block: it is downsampled to tier %d", b.Tier)
+	}
+	if correct != nil {
+		correct(&b.Head)
 	}
 	sections, unknown, err := codec.Decode(b, schema, nil)
 	if err != nil {

@@ -137,7 +137,7 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMaker(t)
-			convert, err := format.New(name, m.codec, m.schema)
+			convert, err := format.New(name, m.codec, m.schema, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +186,7 @@ func TestSplits(t *testing.T) {
 	}
 	raw := m.block(m.section(bs...))
 	for _, name := range []string{format.NameJSON, format.NameInflux} {
-		convert, err := format.New(name, m.codec, m.schema)
+		convert, err := format.New(name, m.codec, m.schema, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestRefuses(t *testing.T) {
 	if _, err := format.JSON(sample(m), m.schema, m.codec); err == nil {
 		t.Error("a downsampled block was converted")
 	}
-	if _, err := format.New("block", m.codec, m.schema); err == nil {
+	if _, err := format.New("block", m.codec, m.schema, nil); err == nil {
 		t.Error("a converter to block")
 	}
 }
@@ -259,7 +259,7 @@ func BenchmarkConvert(b *testing.B) {
 	raw := m.block(m.section(x))
 	schema := format.Schemas(func(id block.ID) ([]byte, error) { return m.schemas[id], nil }, m.codec)
 	for _, name := range []string{format.NameJSON, format.NameInflux} {
-		convert, err := format.New(name, m.codec, schema)
+		convert, err := format.New(name, m.codec, schema, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
