@@ -68,6 +68,8 @@ type Options struct {
 	NewEpoch func() uint64
 	// NoSync leaves out the flushes; for tests whose crashes are not power cuts.
 	NoSync bool
+	// Pressed makes readings coarser as if the budget was short; for tests.
+	Pressed bool
 	// Manual leaves commits to Flush and Close; for tests that must know when.
 	Manual bool
 }

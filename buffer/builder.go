@@ -82,6 +82,10 @@ func (b *builder) encode(c *block.Codec) ([]*block.Block, error) {
 	return encodeSections(c, b.head, b.sections)
 }
 
+// errTooLarge says that what cannot be split does not fit a block. One batch always
+// does, by the bounds of package collectors; a rollup may not.
+var errTooLarge = errors.New("it does not fit a block")
+
 func encodeSections(c *block.Codec, head block.Head, s []block.Section) ([]*block.Block, error) {
 	x, err := c.Encode(head, s)
 	switch {
@@ -99,7 +103,7 @@ func encodeSections(c *block.Codec, head block.Head, s []block.Section) ([]*bloc
 		lo = []block.Section{{First: s[0].First, Schema: s[0].Schema, Batches: s[0].Batches[:k]}}
 		hi = []block.Section{{First: s[0].First + uint64(k), Schema: s[0].Schema, Batches: s[0].Batches[k:]}}
 	} else {
-		return nil, errors.New("one batch does not fit a block, against the bounds of package collectors")
+		return nil, errTooLarge
 	}
 	a, err := encodeSections(c, head, lo)
 	if err != nil {

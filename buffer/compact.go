@@ -140,7 +140,7 @@ func (p *repack) gather(sources map[string]bool, read func(map[string]bool) ([]b
 	}
 	by := map[string][]block.Section{}
 	for _, s := range all {
-		source := s.Batches[0].Source
+		source := sourceOf(&s)
 		by[source] = append(by[source], s)
 	}
 	for _, source := range slices.Sorted(maps.Keys(by)) {

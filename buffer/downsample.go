@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,7 +67,7 @@ func (b *Buffer) downsampleNext() (more bool, err error) {
 		b.barrenAt = time.Now()
 		clear(b.barren)
 	}
-	if b.pressed {
+	if b.pressed || b.opt.Pressed {
 		for _, c := range makeRoomBy {
 			if b.barren[c] {
 				continue
@@ -125,10 +126,10 @@ func (b *Buffer) downsampleOldest(c choice, before int64) (done bool, err error)
 }
 
 // maxCellsHeld is how many cells of rollups are in memory at a time, about 120
-// octets each; a section has at most a part of what a block can hold.
+// octets each; a section has at most what fits a block mostly.
 const (
 	maxCellsHeld = 40_000
-	maxSection   = 60_000
+	maxSection   = 32_000
 )
 
 // downsample makes rollups of the rows.
@@ -143,12 +144,9 @@ func (b *Buffer) downsample(rows []store.Row, to block.Tier) (done bool, err err
 	readings := numberOf(rows)
 	most := max(1, int(int64(readings)*maxCellsHeld/(buckets*int64(b.seriesOf(rows)))))
 	for _, sources := range portions(rows, most) {
-		if err := p.roll(sources, to); err != nil {
+		if err := p.rollOrKeep(sources, to); err != nil {
 			return false, fmt.Errorf("downsampling: %w", err)
 		}
-	}
-	if err := p.flush(); err != nil {
-		return false, fmt.Errorf("downsampling: %w", err)
 	}
 	if !p.pays() {
 		return false, nil
@@ -182,8 +180,40 @@ func (b *Buffer) seriesOf(rows []store.Row) (n int) {
 	return max(n, 1)
 }
 
+// rollOrKeep makes the rollups of some sources, in smaller sections where they do
+// not fit a block. A source whose rollups do not fit all the same, as its counters
+// fall all the time, stays as it is.
+func (p *repack) rollOrKeep(sources map[string]bool, to block.Tier) error {
+	for most := maxSection; most >= maxSection/16; most /= 4 {
+		q := p.sibling(to)
+		err := q.roll(sources, to, most)
+		if err == nil {
+			err = q.flush()
+		}
+		if !errors.Is(err, errTooLarge) {
+			p.out = append(p.out, q.out...)
+			return err
+		}
+	}
+	if len(sources) > 1 {
+		for source := range sources {
+			if err := p.rollOrKeep(map[string]bool{source: true}, to); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	q := p.sibling(p.rows[0].Tier)
+	if err := q.gather(sources, q.direct); err != nil {
+		return err
+	}
+	err := q.flush()
+	p.out = append(p.out, q.out...)
+	return err
+}
+
 // roll makes the rollups of some sources, one after the other.
-func (p *repack) roll(sources map[string]bool, to block.Tier) error {
+func (p *repack) roll(sources map[string]bool, to block.Tier, most int) error {
 	by := map[string][]part{}
 	for i := range p.rows {
 		for j := range p.rows[i].Cover {
@@ -195,7 +225,7 @@ func (p *repack) roll(sources map[string]bool, to block.Tier) error {
 	lines := map[string]*line{}
 	for _, source := range slices.Sorted(maps.Keys(by)) {
 		slices.SortFunc(by[source], func(a, b part) int { return cmp.Compare(a.first, b.first) })
-		lines[source] = &line{p: p, to: to, parts: by[source]}
+		lines[source] = &line{p: p, to: to, most: most, parts: by[source]}
 	}
 	// Row by row, so that each is unpacked once; a source's parts come in the order of
 	// their numbers all the same, or wait.
@@ -238,6 +268,7 @@ type part struct {
 type line struct {
 	p     *repack
 	to    block.Tier
+	most  int    // cells of a section
 	parts []part // what is still to come, in the order of numbers
 	early []block.Section
 
@@ -267,7 +298,7 @@ func (l *line) take(s block.Section) error {
 		}
 		l.begin(&s, schemaIn(&s))
 		for i := range s.Batches {
-			if len(l.open.Buckets)*len(l.open.Lines) >= maxSection {
+			if cellsOf(&l.open.Rollup) >= l.most {
 				l.close()
 				l.open, l.first, l.schema = block.NewRoller(sourceOf(&s), l.to, l.p.head.Offset), s.First+uint64(i), s.Schema
 			}
@@ -280,7 +311,7 @@ func (l *line) take(s block.Section) error {
 
 // begin opens a new section unless s goes on where the open one ends.
 func (l *line) begin(s *block.Section, schema *collectors.Schema) {
-	if l.open != nil && l.next == s.First && alike(l.schema, s.Schema) && len(l.open.Buckets)*len(l.open.Lines) < maxSection {
+	if l.open != nil && l.next == s.First && alike(l.schema, s.Schema) && cellsOf(&l.open.Rollup) < l.most {
 		if l.schema == (block.ID{}) {
 			l.schema = s.Schema
 		}

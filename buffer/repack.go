@@ -60,6 +60,13 @@ type repack struct {
 	cells float64
 }
 
+// sibling returns a repack of the same rows and head, which makes other blocks of them.
+func (p *repack) sibling(tier block.Tier) *repack {
+	q := &repack{b: p.b, rows: p.rows, head: p.head}
+	q.head.Tier = tier
+	return q
+}
+
 // maxHeld is how many readings are unpacked in memory at a time: 32 octets each.
 const maxHeld = 100_000
 
@@ -94,7 +101,7 @@ func (p *repack) add(s block.Section) error {
 	cells, over := 0, 40
 	if r := s.Rollup; r != nil {
 		over += len(r.Source) + 8*len(r.Buckets)
-		cells = len(r.Buckets) * len(r.Lines)
+		cells = cellsOf(r)
 	} else {
 		over += len(s.Batches[0].Source)
 		for i := range s.Batches {
@@ -116,6 +123,15 @@ func (p *repack) add(s block.Section) error {
 	p.size += more
 	p.cells += float64(cells)
 	return nil
+}
+
+// cellsOf counts the values that a rollup has to be packed.
+func cellsOf(r *block.Rollup) int {
+	n := len(r.Buckets) * len(r.Lines)
+	for i := range r.Lines {
+		n += len(r.Lines[i].Fallen)
+	}
+	return n
 }
 
 // flush makes a block, or several, of what waits.
@@ -298,7 +314,7 @@ func inOrder(s []block.Section) []block.Section {
 	for _, x := range s {
 		if n := len(out); n > 0 {
 			l := &out[n-1]
-			if l.First+uint64(len(l.Batches)) == x.First && alike(l.Schema, x.Schema) {
+			if l.Rollup == nil && x.Rollup == nil && l.First+uint64(len(l.Batches)) == x.First && alike(l.Schema, x.Schema) {
 				if l.Schema == (block.ID{}) {
 					l.Schema = x.Schema
 				}
