@@ -153,10 +153,10 @@ func (p *repack) gather(sources map[string]bool, read func(map[string]bool) ([]b
 	return nil
 }
 
-// direct unpacks what all rows have of some sources.
+// direct unpacks what all rows have of some sources; nil stands for all.
 func (p *repack) direct(sources map[string]bool) (out []block.Section, err error) {
 	for i := range p.rows {
-		s, err := p.sections(&p.rows[i], func(source string) bool { return sources[source] })
+		s, err := p.sections(&p.rows[i], func(source string) bool { return sources == nil || sources[source] })
 		if err != nil {
 			return nil, err
 		}

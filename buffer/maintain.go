@@ -54,5 +54,8 @@ func (b *Buffer) maintainOnce() (more bool, err error) {
 	if more, err = b.compactNext(); more || err != nil {
 		return more, err
 	}
+	if more, err = b.coalesceNext(); more || err != nil {
+		return more, err
+	}
 	return b.downsampleNext()
 }

@@ -197,3 +197,63 @@ func checkRollups(t *testing.T, b *buffer.Buffer, truth map[string][]collectors.
 	}
 	return n
 }
+
+// Events that come again and again are told once with their number before any is
+// dropped; those that are told apart stay.
+func TestEventsCoalesce(t *testing.T) {
+	cfg, ck := config(t.TempDir()), newClock()
+	cfg.Budget = buffer.MinBudget
+	b := open(t, cfg, buffer.Options{Clock: ck, NoSync: true, Manual: true})
+	const n = 6000
+	for i := range n {
+		ck.step(time.Second)
+		b.Add(collectors.Batch{Source: "device/sw", At: ck.Now(), Events: []collectors.Event{{Kind: "linkDown", Severity: collectors.Warning,
+			Text: fmt.Sprintf("port %d went down for the %dth time, %d", i%7, i, i*i), Labels: []collectors.Label{{Name: "ifIndex", Value: fmt.Sprint(i % 7)}}}}})
+		if i%20 == 0 {
+			flush(t, b)
+			maintain(t, b)
+		}
+	}
+	flush(t, b)
+	maintain(t, b)
+	st, err := b.Stats()
+	if err != nil || st.Dropped > 0 {
+		t.Fatalf("%+v %v", st, err)
+	}
+	all := holdings(t, b)
+	if len(all) != 1 {
+		t.Fatal(all)
+	}
+	for k, r := range all {
+		if len(r) != 1 || r[0] != (block.Range{First: 0, End: n}) {
+			t.Fatal(k, r)
+		}
+	}
+	path := cfg.Path
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(path, store.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	events, err := s.Events("t/s", n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, e := range events {
+		count := 1
+		for _, l := range e.Labels {
+			if l.Name == buffer.LabelCount {
+				_, _ = fmt.Sscan(l.Value, &count)
+			}
+		}
+		told += count
+	}
+	if told != n || len(events) > n/2 {
+		t.Fatalf("%d events tell of %d", len(events), told)
+	}
+	t.Logf("%d events in %d blocks, told by %d in %d octets", n, st.Pending.Blocks, len(events), st.Pending.Bytes)
+}

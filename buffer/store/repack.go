@@ -82,3 +82,20 @@ func (t *Tx) OldestOf(probe int64, class block.Class, tier block.Tier, pending b
 	}
 	return out, nil
 }
+
+// OldestEvents returns the oldest pending blocks of events of a tier, with about so
+// many octets together.
+func (t *Tx) OldestEvents(tier block.Tier, most int) (out []Row, err error) {
+	size := 0
+	err = t.Rows(func(r *Row) error {
+		if size += r.Size; size > most && len(out) > 1 {
+			return errEnough
+		}
+		out = append(out, *r)
+		return nil
+	}, "WHERE p.class=? AND b.tier=? ORDER BY b.seq", block.Events, tier)
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return out, err
+}
