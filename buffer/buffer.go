@@ -122,6 +122,7 @@ type Buffer struct {
 	acked       atomic.Bool // something was delivered since
 	lentMu      sync.Mutex
 	lent        map[int64]time.Time // blocks that are on their way, by number
+	ratio       [3]float64          // what a fresh octet becomes, by tier; under mu
 	coarser     atomic.Int64        // readings that became part of a rollup since Open
 
 	logged    int64 // about what the log has grown by since the last checkpoint
@@ -129,6 +130,7 @@ type Buffer struct {
 	lastTrim  time.Time
 	lastSweep time.Time
 	opened    time.Time
+	openedAt  collectors.Stamp
 	told      []collectors.Event // what happened before there was an epoch to tell it in
 
 	head      atomic.Int64 // the last committed block's number
@@ -167,8 +169,8 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		cfg: cfg, opt: opt, log: opt.Log,
 		next: map[string]uint64{}, last: map[string]collectors.Stamp{}, named: map[string]namedSchema{},
 		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, uses: map[block.ID]*collectors.Schema{},
-		begun: map[uint64]store.Epoch{}, lent: map[int64]time.Time{}, barren: map[choice]bool{}, packed: 0.5, limits: map[string]*eventLimit{},
-		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4, opened: time.Now(),
+		begun: map[uint64]store.Epoch{}, lent: map[int64]time.Time{}, barren: map[choice]bool{}, packed: 0.5, ratio: firstRatios, limits: map[string]*eventLimit{},
+		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4, opened: time.Now(), openedAt: opt.Clock.Now(),
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
 		event: make(chan struct{}, 1), damage: make(chan damage, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
@@ -87,9 +88,11 @@ type Stats struct {
 	Used, File   int64 // octets in use, and of the database file
 	Budget       int64
 	Commits      int64
-	Written      int64 // readings committed since Open
-	WrittenBytes int64 // octets of the blocks committed since Open
-	Dropped      int64 // readings dropped since Open
+	Written      int64     // readings committed since Open
+	WrittenBytes int64     // octets of the blocks committed since Open
+	Dropped      int64     // readings dropped since Open
+	Coarser      int64     // readings that became part of a rollup since Open
+	Left         *Forecast // nil: not known yet
 	Trouble      string
 	Epoch        uint64
 	Head         int64
@@ -101,7 +104,7 @@ func (b *Buffer) Stats() (s Stats, err error) {
 	s.Trouble, s.Epoch = b.trouble, b.epoch.ID
 	b.mu.Unlock()
 	s.Budget, s.Commits, s.Written, s.Dropped, s.Head = int64(b.cfg.Budget), b.commits.Load(), b.written.Load(), b.dropped.Load(), b.head.Load()
-	s.WrittenBytes = b.octets.Load()
+	s.WrittenBytes, s.Coarser = b.octets.Load(), b.coarser.Load()
 	err = b.view(func(tx *store.Tx) error {
 		if s.Pending, err = tx.PendingTotals(); err != nil {
 			return err
@@ -109,6 +112,12 @@ func (b *Buffer) Stats() (s Stats, err error) {
 		s.Used, s.File, err = tx.Usage()
 		return err
 	})
+	b.mu.Lock()
+	l := load{capacity: b.capacity(), pending: s.Pending.Bytes, written: s.WrittenBytes, in: time.Duration(b.opt.Clock.Now()-b.openedAt) * time.Millisecond, ratio: b.ratio}
+	b.mu.Unlock()
+	if f, ok := forecast(l); ok {
+		s.Left = &f
+	}
 	return s, err
 }
 

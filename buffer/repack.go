@@ -240,6 +240,17 @@ func (p *repack) replace(before, after string) (done bool, err error) {
 		return false, fmt.Errorf("replacing blocks: %w", err)
 	}
 	b.at(after)
+	if p.rows[0].Class == block.Readings {
+		size := 0
+		for _, x := range p.out {
+			size += len(x.Bytes)
+		}
+		was := 0
+		for i := range p.rows {
+			was += p.rows[i].Size
+		}
+		b.measured(p.head.Tier, p.rows[0].Tier, was, size)
+	}
 	b.logged += incoming(p.out)
 	if err := b.checkpoint(); err != nil {
 		return true, err

@@ -90,8 +90,9 @@ func (d *appliance) status() *wire.Status {
 		t := rfc3339(time.UnixMilli(st.Pending.Oldest))
 		s.Buffer.Oldest = &t
 	}
-	if days, ok := daysLeft(st.WrittenBytes, now.Sub(d.started), st.Budget-st.Pending.Bytes); ok {
-		s.Buffer.DaysLeft = &days
+	if l := st.Left; l != nil {
+		s.Buffer.DaysLeft = &l.Hour
+		s.Buffer.Left = &wire.Left{Raw: l.Raw, Quarter: l.Quarter, Hour: l.Hour}
 	}
 	if st.Trouble != "" {
 		s.Trouble = append(s.Trouble, wire.Trouble{What: st.Trouble, Hint: "readings stay in memory until the disk can be written again: check its space and its health"})
@@ -100,16 +101,6 @@ func (d *appliance) status() *wire.Status {
 		s.Trouble = append(s.Trouble, wire.Trouble{What: "the clock is not synchronised", Hint: "check the NTP server in the network settings; times are corrected once it is"})
 	}
 	return s
-}
-
-// daysLeft is how long an outage may last at the present rate before readings are
-// dropped. It says nothing in the first minutes.
-func daysLeft(written int64, since time.Duration, free int64) (days float64, ok bool) {
-	if since < 2*time.Minute || written <= 0 {
-		return 0, false
-	}
-	perDay := float64(written) / since.Hours() * 24
-	return float64(max(free, 0)) / perDay, true
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

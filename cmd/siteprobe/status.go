@@ -111,8 +111,9 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		}
 	}
 	fmt.Fprintf(t, "buffer\t%s; %s of %s used\n", waits, size(s.Buffer.UsedBytes), size(s.Buffer.BudgetBytes))
-	if s.Buffer.DaysLeft != nil {
-		fmt.Fprintf(t, "\troom for %.1f days without an uplink\n", *s.Buffer.DaysLeft)
+	if l := s.Buffer.Left; l != nil {
+		fmt.Fprintf(t, "\twithout an uplink there is room for %s with every reading,\n\tthen for %s in steps of 15 minutes, for %s in steps of an hour\n",
+			days(l.Raw), days(l.Quarter), days(l.Hour))
 	}
 	if s.Buffer.Dropped > 0 {
 		fmt.Fprintf(t, "\t%d readings were dropped for want of room\n", s.Buffer.Dropped)
@@ -136,6 +137,21 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 	for _, x := range s.Trouble {
 		fmt.Fprintf(t, "trouble\t%s\n\t-> %s\n", x.What, x.Hint)
 	}
+}
+
+// days writes a time ahead, coarsely.
+func days(d float64) string {
+	switch {
+	case d < 2:
+		return fmt.Sprintf("%.0f hours", d*24)
+	case d < 100:
+		return fmt.Sprintf("%.0f days", d)
+	case d < 700:
+		return fmt.Sprintf("%.0f months", d/30.4)
+	case d < 36500:
+		return fmt.Sprintf("%.0f years", d/365)
+	}
+	return "100 years and more"
 }
 
 // since writes how long ago a time was, coarsely.

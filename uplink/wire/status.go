@@ -38,10 +38,19 @@ type Buffer struct {
 	PendingReadings int64    `json:"pending_readings"`
 	PendingBytes    int64    `json:"pending_bytes"`
 	Oldest          *string  `json:"oldest"` // RFC 3339
-	DaysLeft        *float64 `json:"days_left"`
+	DaysLeft        *float64 `json:"days_left"` // of outage, until anything is dropped
+	Left            *Left    `json:"days_left_by_tier"`
 	UsedBytes       int64    `json:"used_bytes"`
 	BudgetBytes     int64    `json:"budget_bytes"`
 	Dropped         int64    `json:"dropped_readings"`
+}
+
+// Left is for how many days of outage there is room, from now on and at the present
+// rate, by how fine the readings are then kept.
+type Left struct {
+	Raw     float64 `json:"raw"`
+	Quarter float64 `json:"15m"`
+	Hour    float64 `json:"1h"`
 }
 
 // Devices counts devices and those whose last poll gave readings.
