@@ -23,8 +23,8 @@ type feed struct {
 }
 
 func newFeed() *feed {
-	m := loadtest.Reference()
-	return &feed{site: loadtest.New(m), clock: &clock{now: int64(m.Start), offset: 1_800_000_000_000, sure: true}}
+	site := loadtest.New(loadtest.Reference())
+	return &feed{site: site, clock: &clock{now: int64(site.Now()), offset: 1_800_000_000_000, sure: true}}
 }
 
 // gather makes the batches up to the next commit.
