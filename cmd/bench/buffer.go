@@ -24,7 +24,7 @@ func bufferAlone(ctx context.Context, o options, dir string) error {
 		"the site's time runs as fast as it can, %v of it are counted after 10 m. Rows are SQLite's, one for each reading,\n"+
 		"with the buffer's durability; proxy's: laid out as in the proxy of Zabbix.\n\n",
 		thousands(site.Series()), mix.Interval, mix.Switches, mix.Ports, mix.Checks, o.siteTime)
-	t := newTable("", "commit", "B/reading|fresh", "B/reading|compacted", "device|B/reading", "flushes|per hour", "ingest|CPU s/M", "drain|CPU s/M", "resident|MB")
+	t := newTable(os.Stdout, "", "commit", "B/reading|fresh", "B/reading|compacted", "device|B/reading", "flushes|per hour", "ingest|CPU s/M", "drain|CPU s/M", "resident|MB")
 	for _, keeper := range keepers {
 		for _, commit := range commits {
 			e := errand{Keeper: keeper, Mix: mix, Commit: commit, Warm: 10 * time.Minute, Length: o.siteTime}
@@ -36,7 +36,7 @@ func bufferAlone(ctx context.Context, o options, dir string) error {
 				fixed(c.Device.Flushes/o.siteTime.Hours(), 0), fixed(c.Ingest/c.Readings*1e6, 3), fixed(c.Drain/c.Drained*1e6, 3), fixed(c.Peak/1e6, 0))
 		}
 	}
-	t.print(os.Stdout)
+	fmt.Println()
 	return nil
 }
 
@@ -59,7 +59,7 @@ func lives(ctx context.Context, o options, dir string) error {
 	fmt.Printf("How long an eMMC of 32 GB lives, if it bears %s erasures (MLC) and writes %d octets for each it is given, which is\n"+
 		"%.0f TB in all, and has nothing else to write; every %v, connected, %v measured:\n\n",
 		thousands(emmcCycles), emmcAmplification, life/1e12, time.Minute, o.siteTime)
-	t := newTable("", "commit", "20 devices|GB/year", "|flushes/h", "|years", "200 devices|GB/year", "|flushes/h", "|years")
+	t := newTable(os.Stdout, "", "commit", "20 devices|GB/year", "|flushes/h", "|years", "200 devices|GB/year", "|flushes/h", "|years")
 	for _, keeper := range []string{"siteprobe", "proxy's rows"} {
 		for _, commit := range commits {
 			cells := []string{keeper, short(commit)}
@@ -75,6 +75,6 @@ func lives(ctx context.Context, o options, dir string) error {
 			t.row(cells...)
 		}
 	}
-	t.print(os.Stdout)
+	fmt.Println()
 	return nil
 }
