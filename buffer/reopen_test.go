@@ -42,7 +42,7 @@ func TestReopensFast(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	blocks := 0
-	for st, err := b.Stats(); st.Dropped == 0; blocks++ {
+	for dropped := int64(0); dropped == 0; blocks++ {
 		ck.step(5 * time.Second)
 		vs := make([]collectors.Value, len(s.Series))
 		for i := range vs {
@@ -51,9 +51,11 @@ func TestReopensFast(t *testing.T) {
 		b.Add(collectors.Batch{Source: s.Source, At: ck.Now(), Schema: s, Values: vs})
 		flush(t, b)
 		if blocks%100 == 0 {
-			if st, err = b.Stats(); err != nil {
+			st, err := b.Stats()
+			if err != nil {
 				t.Fatal(err)
 			}
+			dropped = st.Dropped
 		}
 	}
 	cfg = crashed(t, cfg)
