@@ -105,6 +105,7 @@ type Buffer struct {
 	begun           map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
 	rows            map[uint64]bool        // epochs whose row is in the database
 	file            *epochFile
+	countedAt       int64                           // the last block that the current epoch's note in the database counts
 	marks           map[uint64]epochMark            // of every epoch that has a file
 	unsaved         []*block.Block                  // sealed, but their commit failed
 	schemas         map[block.ID][]byte             // schemas to be written with unsaved

@@ -122,7 +122,7 @@ func (b *Buffer) save(n int) error {
 	for _, bytes := range schemas {
 		more += int64(len(bytes)) + 512
 	}
-	var head int64
+	var head, countedAt int64
 	rows := map[uint64]bool{}
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
 		if err := b.makeRoom(tx, more); err != nil {
@@ -141,13 +141,17 @@ func (b *Buffer) save(n int) error {
 		if err := tx.CorrectTimes(b.probe); err != nil {
 			return err
 		}
-		head, err = tx.LastSeq()
+		if head, err = tx.LastSeq(); err != nil {
+			return err
+		}
+		countedAt, err = b.count(tx, head, blocks)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	maps.Copy(b.rows, rows)
+	b.countedAt = countedAt
 	b.unsaved = b.unsaved[n:]
 	b.logged += more
 	for id := range schemas {
@@ -251,24 +255,10 @@ func (b *Buffer) learn(w *builder, blocks []*block.Block) {
 
 // mark writes the epoch file of every epoch that the blocks are of.
 func (b *Buffer) mark(blocks []*block.Block) error {
-	at := b.opt.Clock.Now()
-	offset, sure := b.offset()
 	touched := map[uint64]bool{}
 	for _, x := range blocks {
 		m := b.marks[x.Epoch]
-		if m.Next == nil {
-			m.Next = map[string]uint64{}
-		}
-		for i := range x.Cover {
-			c := &x.Cover[i]
-			m.Next[c.Source] = max(m.Next[c.Source], c.Range().End)
-		}
-		m.LastCommit, m.At, m.Sure = int64(at)+offset, at, sure
-		m.Was = offset == b.clock.known.Load()
-		m.Boot = x.Boot
-		if e, ok := b.begun[x.Epoch]; ok {
-			m.N = e.N
-		}
+		b.countIn(&m, x)
 		b.marks[x.Epoch] = m
 		touched[x.Epoch] = true
 	}
@@ -284,6 +274,25 @@ func (b *Buffer) mark(blocks []*block.Block) error {
 		}
 	}
 	return nil
+}
+
+// countIn counts a block that is committed now in its epoch's mark.
+func (b *Buffer) countIn(m *epochMark, x *block.Block) {
+	if m.Next == nil {
+		m.Next = map[string]uint64{}
+	}
+	for i := range x.Cover {
+		c := &x.Cover[i]
+		m.Next[c.Source] = max(m.Next[c.Source], c.Range().End)
+	}
+	at := b.opt.Clock.Now()
+	offset, sure := b.offset()
+	m.LastCommit, m.At, m.Sure = int64(at)+offset, at, sure
+	m.Was = offset == b.clock.known.Load()
+	m.Boot = x.Boot
+	if e, ok := b.begun[x.Epoch]; ok {
+		m.N = e.N
+	}
 }
 
 // failed notes the trouble and opens the database again: after a failed flush the

@@ -166,6 +166,17 @@ func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, 
 			m.Next[source], changed = next, true
 		}
 	}
+	note, upTo, err := counted(tx, epoch)
+	if err != nil {
+		return false, err
+	}
+	for source, next := range note.Next {
+		to(source, next)
+	}
+	if note.At > m.At {
+		note.Next = m.Next
+		*m = note
+	}
 	err = tx.Rows(func(r *store.Row) error {
 		for i := range r.Cover {
 			to(r.Cover[i].Source, r.Cover[i].Range().End)
@@ -174,7 +185,7 @@ func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, 
 			m.LastCommit, m.At, m.Sure, m.Boot = r.Wall(r.Head.T1), r.Head.T1, r.Sure, r.Boot
 		}
 		return nil
-	}, "WHERE b.epoch=?", int64(epoch))
+	}, "WHERE b.seq>? AND b.epoch=?", upTo, int64(epoch))
 	if err == nil {
 		err = tx.GapsOf(b.probe, epoch, func(g store.Gap) error { to(g.Source, g.End); return nil })
 	}
@@ -225,6 +236,7 @@ func (b *Buffer) beginEpoch(before []store.Epoch) error {
 		b.file.close()
 	}
 	id := b.opt.NewEpoch()
+	b.countedAt = b.head.Load()
 	b.file = &epochFile{path: epochPath(b.cfg.Path, id), sync: !b.opt.NoSync}
 	if _, seq, err := readEpochFile(b.file.path); err == nil {
 		b.file.seq = seq

@@ -99,9 +99,10 @@ func (b *Buffer) trim() error {
 	// What is old, only a clock can tell that is right.
 	now, sure := b.wallNow()
 	before := now - b.cfg.Rollups.Milliseconds()
-	// A sweep reads the head of every block: not right after the start, when a full
-	// buffer has other things to do.
-	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour && (b.head.Load() < 50_000 || b.lastTrim.Sub(b.opened) > time.Hour)
+	// A sweep reads the head of every block, seven thousand a second where nothing of
+	// them is in memory: not right after the start, when a full buffer has other
+	// things to do.
+	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour && (b.head.Load() < 2000 || b.lastTrim.Sub(b.opened) > time.Hour)
 	var gone []uint64
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
 		if sure {

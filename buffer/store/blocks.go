@@ -423,8 +423,11 @@ func (t *Tx) KeepSchemas(keep map[block.ID]bool) (freed int64, err error) {
 	return freed, nil
 }
 
-// ForgetEpoch deletes an epoch's row and gaps.
+// ForgetEpoch deletes an epoch's row, gaps and note.
 func (t *Tx) ForgetEpoch(probe int64, epoch uint64) error {
+	if _, err := t.exec("DELETE FROM meta WHERE key=?", countedKey(epoch)); err != nil {
+		return fmt.Errorf("forgetting an epoch: %w", err)
+	}
 	for _, q := range []string{"DELETE FROM gap WHERE probe=? AND epoch=?", "DELETE FROM epoch WHERE probe=? AND id=?"} {
 		if _, err := t.exec(q, probe, int64(epoch)); err != nil {
 			return fmt.Errorf("forgetting an epoch: %w", err)

@@ -84,6 +84,26 @@ const (
 	Unclean   End = 2 // it was not; its file was put right since
 )
 
+// PutCounted keeps a note of the box about an epoch, see package buffer.
+func (t *Tx) PutCounted(epoch uint64, note []byte) error {
+	_, err := t.exec("INSERT INTO meta(key, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET value=excluded.value", countedKey(epoch), note)
+	if err != nil {
+		return fmt.Errorf("keeping the note of an epoch: %w", err)
+	}
+	return nil
+}
+
+// Counted returns the note about an epoch, nil where there is none.
+func (t *Tx) Counted(epoch uint64) (note []byte, err error) {
+	err = t.queryRow("SELECT value FROM meta WHERE key=?", countedKey(epoch)).Scan(&note)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return note, err
+}
+
+func countedKey(epoch uint64) string { return fmt.Sprintf("counted:%016x", epoch) }
+
 // PutEpoch keeps an epoch's row, which comes with its first batch. Of a row that is
 // there already its start, where that is known, and its end change.
 func (t *Tx) PutEpoch(probe int64, e Epoch) error {

@@ -58,12 +58,14 @@ func newDisk(ctx context.Context, dir string) (*disk, error) {
 	return d, nil
 }
 
+// close takes the disk away with all that is on it.
 func (d *disk) close() {
-	if d.loop == "" {
-		return
+	if d.loop != "" {
+		_ = exec.Command("umount", d.mount).Run()
+		_ = exec.Command("losetup", "-d", d.loop).Run()
 	}
-	_ = exec.Command("umount", d.mount).Run()
-	_ = exec.Command("losetup", "-d", d.loop).Run()
+	_ = os.RemoveAll(d.mount)
+	_ = os.Remove(d.mount + ".img")
 }
 
 // deviceStat is what a block device was given to do.

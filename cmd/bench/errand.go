@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,10 +35,12 @@ type cost struct {
 	Fresh     float64 // octets in use by the readings, as they were committed
 	Compacted float64 // and after maintenance; 0: there is none
 	Device    deviceStat
-	Ingest    float64 // CPU s
-	Drain     float64 // CPU s
-	Drained   float64 // readings
-	Peak      float64 // resident octets at their highest
+	Packing   deviceStat // what maintenance gave the device to do, where it was apart
+	Ingest    float64    // CPU s
+	Pack      float64    // CPU s of maintenance
+	Drain     float64    // CPU s
+	Drained   float64    // readings
+	Peak      float64    // resident octets at their highest
 }
 
 // keeper is something that keeps readings.
@@ -48,8 +51,9 @@ type keeper interface {
 	// drain reads some of what waits to be sent and marks it as sent; 0: there is nothing.
 	drain() (readings int, err error)
 	used() (int64, error) // octets
-	// compact packs what is kept as well as it can be; false: there is no such thing.
-	compact() (bool, error)
+	// maintain does the maintenance that is due, or all that will ever be, as if
+	// hours had passed; false: there is no such thing.
+	maintain(all bool) (bool, error)
 	close() error
 }
 
@@ -145,25 +149,36 @@ func (e errand) do() (c cost, err error) {
 		return c, err
 	}
 	c.Fresh = float64(usedAfter - usedBefore)
-	if _, c.Peak, err = memory(os.Getpid()); err != nil {
-		return c, err
-	}
-	if e.Deliver {
-		return c, nil
-	}
-	if ok, err := k.compact(); err != nil {
-		return c, err
-	} else if ok {
-		if usedAfter, err = k.used(); err != nil {
+	if !e.Deliver {
+		if err := e.maintain(k, usedBefore, after, &c); err != nil {
 			return c, err
 		}
-		c.Compacted = float64(usedAfter - usedBefore)
 	}
-	return c, e.drainAll(k, &c)
+	_, c.Peak, err = memory(os.Getpid())
+	return c, errors.Join(err, e.drainAll(k, &c))
+}
+
+// maintain has everything packed that can be, and counts what that costs.
+func (e errand) maintain(k keeper, usedBefore int64, before deviceStat, c *cost) error {
+	start := cpu()
+	ok, err := k.maintain(true)
+	if err != nil || !ok {
+		return err
+	}
+	c.Pack = (cpu() - start).Seconds()
+	after, err := e.device()
+	if err != nil {
+		return err
+	}
+	c.Packing = deviceStat{after.Written - before.Written, after.Flushes - before.Flushes}
+	used, err := k.used()
+	c.Compacted = float64(used - usedBefore)
+	return err
 }
 
 // feed has the site's batches of a time kept, with a commit on the timer and for
-// each full block, and counts what that costs; making the batches is not in it.
+// each full block, and counts what that costs; making the batches is not in it. A
+// site that is connected does its maintenance meanwhile.
 func (e errand) feed(site *loadtest.Site, k keeper, from, to collectors.Stamp, c *cost) error {
 	var batches []collectors.Batch
 	for now := from; now < to; {
@@ -191,6 +206,9 @@ func (e errand) feed(site *loadtest.Site, k keeper, from, to collectors.Stamp, c
 		c.Ingest += (cpu() - start).Seconds()
 		if e.Deliver {
 			if err := e.drainAll(k, c); err != nil {
+				return err
+			}
+			if _, err := k.maintain(false); err != nil {
 				return err
 			}
 		}

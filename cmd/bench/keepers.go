@@ -32,11 +32,14 @@ type blocks struct {
 	after int64
 }
 
+// siteOffset is when the sites' boot clocks began, a full hour; Unix ms.
+const siteOffset = 1_767_222_000_000
+
 // siteClock is the clock of a site that runs in its own time.
 type siteClock struct{ now collectors.Stamp }
 
 func (c *siteClock) Now() collectors.Stamp { return c.now }
-func (c *siteClock) Offset() (int64, bool) { return 1_800_000_000_000, true }
+func (c *siteClock) Offset() (int64, bool) { return siteOffset, true }
 func (c *siteClock) Boot() [16]byte        { return [16]byte{1} }
 
 func newBlocks(path string) (*blocks, error) {
@@ -76,12 +79,15 @@ func (b *blocks) used() (int64, error) {
 	return s.Used, err
 }
 
-// compact is where the buffer's maintenance is to be run to its end, once there is
-// some:
-//
-//	b.clock.now = b.clock.now.Add(2 * time.Hour)
-//	return true, b.buf.Maintain(...)
-func (b *blocks) compact() (bool, error) { return false, nil }
+func (b *blocks) maintain(all bool) (bool, error) {
+	if all { // the newest hours are left alone, so there is to be something newer
+		b.add(collectors.Batch{Source: "later", At: b.clock.now.Add(3 * time.Hour), Outcome: collectors.Outcome{Result: collectors.Skipped, Why: "later"}})
+		if err := b.commit(); err != nil {
+			return true, err
+		}
+	}
+	return true, b.buf.Maintain()
+}
 
 // rows is a table with a row for each reading, with the durability that the buffer
 // has: WAL, and a flush for each commit.
@@ -147,10 +153,10 @@ func newRows(path string, s shape) (*rows, error) {
 	return &rows{db: db, shape: s, ids: map[*collectors.Schema]int64{}}, err
 }
 
-func (r *rows) add(b collectors.Batch) { r.waiting = append(r.waiting, b) }
-func (r *rows) full() bool             { return false }
-func (r *rows) close() error           { return r.db.Close() }
-func (r *rows) compact() (bool, error) { return false, nil }
+func (r *rows) add(b collectors.Batch)      { r.waiting = append(r.waiting, b) }
+func (r *rows) full() bool                  { return false }
+func (r *rows) close() error                { return r.db.Close() }
+func (r *rows) maintain(bool) (bool, error) { return false, nil }
 
 func (r *rows) commit() error {
 	tx, err := r.db.Begin()
@@ -177,7 +183,7 @@ func (r *rows) commit() error {
 			if v.Missing() {
 				continue
 			}
-			if _, err := insert.Exec(r.shape.values(first+int64(i), 1_800_000_000_000+int64(b.At), v, b.Schema.Series[i].Kind)...); err != nil {
+			if _, err := insert.Exec(r.shape.values(first+int64(i), siteOffset+int64(b.At), v, b.Schema.Series[i].Kind)...); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@
 //	         each reading: octets, flushes, CPU time, memory
 //	lives    the same at sites of 20 and 200 devices, as years of an eMMC's life
 //	reopen   how long a full buffer takes to open after a crash
+//	devices  what readings of real devices take, of which there are recordings
 //	whole    the whole way, poll to acknowledged, beside the bare SNMP library: a
 //	         fleet of simulated switches answers (200 of 48 ports, polled every 5 s, at
 //	         most 25 repetitions), siteprobe and siteprobe-hub run as the real processes
@@ -13,8 +14,8 @@
 //	         kernel counts it, readings as its metrics count those that the hub has
 //	         acknowledged, bytes that its block device was given to write
 //
-// The fleet and the bare loop are tools outside the repository; SITEPROBE_SHARED
-// says where, and what needs them says so where they are not. The block devices are
+// The fleet, the bare loop and the recordings lie outside the repository;
+// SITEPROBE_SHARED says where, and what needs them says so where they are not. The block devices are
 // loop devices and need root; without it their figures are left out.
 package main
 
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&only, "only", "", "these sections only, with commas between: "+strings.Join(sectionNames(), ", "))
 	flag.DurationVar(&o.siteTime, "site-time", 3*time.Hour, "how much of the site's own time the buffer is measured for")
 	flag.Int64Var(&o.full, "full", 2<<30, "octets of the full buffer that is opened")
+	flag.IntVar(&o.polls, "polls", 30, "how often each recorded device is polled")
 	flag.IntVar(&o.devices, "devices", 200, "simulated switches")
 	flag.IntVar(&o.ports, "ports", 48, "ports of each")
 	flag.DurationVar(&o.length, "for", 60*time.Second, "how long to measure the whole way")
@@ -62,6 +64,7 @@ type options struct {
 	shared       string
 	siteTime     time.Duration
 	full         int64
+	polls        int
 	devices      int
 	ports        int
 	length, warm time.Duration
@@ -79,6 +82,7 @@ func sections() []section {
 		{"buffer", bufferAlone},
 		{"lives", lives},
 		{"reopen", reopen},
+		{"devices", recordedDevices},
 		{"whole", wholeWay},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,20 +92,21 @@ func memory(pid int) (now, peak float64, err error) {
 	return now, peak, nil
 }
 
-// build makes the four programs in dir.
+// build makes the four programs of the whole way in dir.
 func build(ctx context.Context, shared, dir string) error {
-	for _, b := range [][]string{
-		{"build", "-o", dir, "./cmd/siteprobe", "./cmd/siteprobe-hub"},
-		{"-C", filepath.Join(shared, "tools", "fleet"), "build", "-o", filepath.Join(dir, "sim"), "./sim"},
-		{"-C", filepath.Join(shared, "tools", "fleet"), "build", "-o", filepath.Join(dir, "floor"), "./floor"},
-	} {
-		args := b
-		if b[0] == "-C" {
-			args = append([]string{"build", "-C", b[1]}, b[3:]...)
-		}
-		if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, out)
-		}
+	fleet := filepath.Join(shared, "tools", "fleet")
+	return errors.Join(
+		goBuild(ctx, ".", dir, "./cmd/siteprobe", "./cmd/siteprobe-hub"),
+		goBuild(ctx, fleet, filepath.Join(dir, "sim"), "./sim"),
+		goBuild(ctx, fleet, filepath.Join(dir, "floor"), "./floor"),
+	)
+}
+
+// goBuild makes programs out of packages of the module in folder from.
+func goBuild(ctx context.Context, from, to string, packages ...string) error {
+	args := append([]string{"build", "-C", from, "-o", to}, packages...)
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }

@@ -89,15 +89,15 @@ func (w reopening) fill() (r reopened, err error) {
 		if err := buf.Flush(); err != nil {
 			return r, err
 		}
-		if i%1000 > 0 {
+		if i%500 > 0 {
 			continue
 		}
 		s, err := buf.Stats()
 		if err != nil {
 			return r, err
 		}
-		if s.Used > int64(w.Budget)*9/10 {
-			r.Blocks, r.Bytes = s.Head, s.File
+		if s.Dropped > 0 { // the oldest had to go
+			r.Blocks, r.Bytes = s.Pending.Blocks, s.File
 			return r, nil // and the process ends
 		}
 	}

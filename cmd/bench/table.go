@@ -9,41 +9,46 @@ import (
 	"time"
 )
 
-// table prints columns under heads of one or two lines ("above|below"); the first
-// column is to the left, the others to the right.
-type table struct{ rows [][]string }
+// table prints columns under heads of two lines ("above|below"), row by row as
+// they are found out; the first column is to the left, the others to the right.
+type table struct {
+	w      io.Writer
+	widths []int
+}
 
-func newTable(heads ...string) *table {
-	t := &table{rows: make([][]string, 2)}
-	for _, h := range heads {
-		above, below, _ := strings.Cut(h, "|")
-		t.rows[0] = append(t.rows[0], above)
-		t.rows[1] = append(t.rows[1], below)
+// The least widths: of the first column, and of those with figures.
+const (
+	firstWidth  = 14
+	figureWidth = 7
+)
+
+func newTable(w io.Writer, heads ...string) *table {
+	t := &table{w: w}
+	var above, below []string
+	for i, h := range heads {
+		a, b, _ := strings.Cut(h, "|")
+		above, below = append(above, a), append(below, b)
+		least := figureWidth
+		if i == 0 {
+			least = firstWidth
+		}
+		t.widths = append(t.widths, max(least, len(a), len(b)))
 	}
+	t.row(above...)
+	t.row(below...)
 	return t
 }
 
-func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
-
-func (t *table) print(w io.Writer) {
-	widths := make([]int, len(t.rows[0]))
-	for _, r := range t.rows {
-		for i, c := range r {
-			widths[i] = max(widths[i], len(c))
+func (t *table) row(cells ...string) {
+	var b strings.Builder
+	for i, c := range cells {
+		if i == 0 {
+			fmt.Fprintf(&b, "  %-*s", t.widths[i], c)
+		} else {
+			fmt.Fprintf(&b, "  %*s", t.widths[i], c)
 		}
 	}
-	for _, r := range t.rows {
-		var b strings.Builder
-		for i, c := range r {
-			if i == 0 {
-				fmt.Fprintf(&b, "  %-*s", widths[i], c)
-			} else {
-				fmt.Fprintf(&b, "  %*s", widths[i], c)
-			}
-		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-	}
-	fmt.Fprintln(w)
+	fmt.Fprintln(t.w, strings.TrimRight(b.String(), " "))
 }
 
 // fixed writes a figure, and a dash where there is none.
