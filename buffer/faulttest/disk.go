@@ -20,6 +20,7 @@ type Disk struct {
 	powered int           // how many times it was switched on; 0: it is off
 	times   int           // of powered, ever
 	stats   Stats
+	whole   int64 // sectors at the start that are never torn
 	cut     *cut
 }
 
@@ -43,9 +44,10 @@ type Stats struct {
 }
 
 // NewDisk returns a disk that holds the image and is on. Its size must be whole
-// sectors; the disk keeps the slice.
-func NewDisk(image []byte) *Disk {
-	return &Disk{stable: image, newest: map[int64]int{}, powered: 1, times: 1}
+// sectors; the disk keeps the slice. A write within the first whole octets is never
+// torn.
+func NewDisk(image []byte, whole int64) *Disk {
+	return &Disk{stable: image, newest: map[int64]int{}, powered: 1, times: 1, whole: whole / Sector}
 }
 
 // Size returns the disk's size in octets.
@@ -111,7 +113,7 @@ func (d *Disk) powerOff(r *rand.Rand) {
 		return
 	}
 	d.powered, d.cut = 0, nil
-	keep := survivors(r, d.cache)
+	keep := d.survivors(r)
 	for i := range d.cache {
 		if keep(i) {
 			d.settle(&d.cache[i])
@@ -123,16 +125,19 @@ func (d *Disk) powerOff(r *rand.Rand) {
 	d.empty()
 }
 
-// survivors chooses which writes of a cache reach the disk, asked in order. Of two
-// writes to a sector it may be the first.
-func survivors(r *rand.Rand, cache []cached) func(i int) bool {
+// survivors chooses which writes in the cache reach the disk, asked in order. Of
+// two writes to a sector it may be the first.
+func (d *Disk) survivors(r *rand.Rand) func(i int) bool {
 	switch r.IntN(6) {
 	case 0:
 		return func(int) bool { return false }
 	case 1:
 		return func(int) bool { return true }
 	case 2, 3:
-		until := r.IntN(len(cache) + 1)
+		until := r.IntN(len(d.cache) + 1)
+		for until < len(d.cache) && d.joined(until, 1) {
+			until++
+		}
 		return func(i int) bool { return i < until }
 	}
 	unit := int64(1) // sectors that share a fate
@@ -141,11 +146,19 @@ func survivors(r *rand.Rand, cache []cached) func(i int) bool {
 	}
 	share, kept := r.Float64(), false
 	return func(i int) bool {
-		if n := cache[i].n; i == 0 || n%unit == 0 || n != cache[i-1].n+1 {
+		if !d.joined(i, unit) {
 			kept = r.Float64() < share
 		}
 		return kept
 	}
+}
+
+// joined tells whether sector i of the cache shares the fate of the one before.
+func (d *Disk) joined(i int, unit int64) bool {
+	if i == 0 || d.cache[i].n != d.cache[i-1].n+1 {
+		return false
+	}
+	return d.cache[i].n%unit != 0 || d.cache[i].n < d.whole
 }
 
 func (d *Disk) settle(c *cached) { copy(d.stable[c.n*Sector:], c.data[:]) }

@@ -38,7 +38,7 @@ func read(t *testing.T, h *faulttest.Handle, sectors int) string {
 }
 
 func TestDiskKeepsWhatWasFlushed(t *testing.T) {
-	d := faulttest.NewDisk(make([]byte, 64*sector))
+	d := faulttest.NewDisk(make([]byte, 64*sector), 0)
 	_, r := seeded(t)
 	seen := map[string]bool{}
 	for range 300 {
@@ -80,7 +80,7 @@ func TestDiskKeepsWhatWasFlushed(t *testing.T) {
 }
 
 func TestDiskCutsAtAnOperation(t *testing.T) {
-	d := faulttest.NewDisk(make([]byte, 64*sector))
+	d := faulttest.NewDisk(make([]byte, 64*sector), 0)
 	h, told := d.Open(), false
 	d.CutAfter(3, rand.New(rand.NewPCG(1, 1)), func() { told = true })
 	write(t, h, 0, 1, 'a')
@@ -97,7 +97,7 @@ func TestDiskCutsAtAnOperation(t *testing.T) {
 }
 
 func TestDiskRefusesPartsOfSectors(t *testing.T) {
-	h := faulttest.NewDisk(make([]byte, 2*sector)).Open()
+	h := faulttest.NewDisk(make([]byte, 2*sector), 0).Open()
 	for _, c := range []struct{ off, n int }{{1, sector}, {0, 100}, {sector, 2 * sector}} {
 		if _, err := h.WriteAt(make([]byte, c.n), int64(c.off)); err == nil {
 			t.Errorf("%d octets at %d were written", c.n, c.off)
@@ -107,5 +107,21 @@ func TestDiskRefusesPartsOfSectors(t *testing.T) {
 	write(t, h, 1, 1, 'a')
 	if n, err := h.ReadAt(p, 2*sector-50); n != 50 || err != nil || !bytes.Equal(p[:50], bytes.Repeat([]byte{'a'}, 50)) {
 		t.Fatal(n, err)
+	}
+}
+
+func TestDiskTearsNothingInItsWholePart(t *testing.T) {
+	d := faulttest.NewDisk(make([]byte, 16*sector), 8*sector)
+	_, r := seeded(t)
+	for range 200 {
+		h := d.Open()
+		write(t, h, 0, 16, 'a')
+		_ = h.Sync()
+		write(t, h, 0, 16, 'b')
+		d.Cut(r)
+		d.PowerOn()
+		if got := read(t, d.Open(), 8); got != "aaaaaaaa" && got != "bbbbbbbb" {
+			t.Fatalf("torn: %q", got)
+		}
 	}
 }

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	jobEnv       = "SITEPROBE_FAULT_JOB"   // the process is a worker, see worker_test.go
-	namespaceEnv = "SITEPROBE_FAULT_SPACE" // set in the mount namespace
+	workerEnv    = "SITEPROBE_FAULT_WORKER" // set in a worker, see worker_test.go
+	namespaceEnv = "SITEPROBE_FAULT_SPACE"  // set in the mount namespace
 )
 
 func TestMain(m *testing.M) {
-	if job := os.Getenv(jobEnv); job != "" {
-		os.Exit(0)
+	if os.Getenv(workerEnv) != "" {
+		os.Exit(work(os.Stdin, os.Stdout))
 	}
 	if os.Geteuid() == 0 && os.Getenv(namespaceEnv) == "" {
 		if code, err := again(); err == nil {

@@ -11,6 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Ext4Whole is what ext4 itself cannot bear torn, in octets: it checks the sum of its
+// superblock before it replays the journal. It is where drives that tear at 512
+// octets would need a person, whatever stands on the file system.
+const Ext4Whole = 4096
+
 // FormatExt4 returns the image of an empty ext4 file system. dir is for a
 // temporary file.
 func FormatExt4(dir string, size int64) ([]byte, error) {

@@ -27,7 +27,7 @@ func newMachine(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, disk: faulttest.NewDisk(image), vol: faulttest.Volume{Dir: filepath.Join(dir, "volume")}}
+	m := &machine{t: t, disk: faulttest.NewDisk(image, faulttest.Ext4Whole), vol: faulttest.Volume{Dir: filepath.Join(dir, "volume")}}
 	served := filepath.Join(dir, "served")
 	for _, p := range []string{served, m.vol.Dir} {
 		if err := os.Mkdir(p, 0o700); err != nil {
