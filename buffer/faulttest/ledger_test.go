@@ -1,6 +1,9 @@
 package faulttest_test
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // ledger is what must be in the database, by what the workers have reported.
 type ledger struct {
@@ -29,6 +32,9 @@ type tally struct {
 	aside     int      // databases that were set aside
 	salvaged  int      // batches that came back from one
 }
+
+// settledFor is how long the buffer remembers an epoch of which it has no block.
+const settledFor = 90 * 24 * time.Hour
 
 func newLedger() *ledger { return &ledger{must: map[name]*entry{}} }
 
@@ -129,6 +135,8 @@ func (l *ledger) check(c *contents) {
 		case e.stored:
 			delete(l.must, n)
 		case e.aside && counted[n]: // salvage may bring it back
+		case e.aside && c.Now-e.at > settledFor.Milliseconds():
+			delete(l.must, n)
 		default:
 			l.sum.lost = append(l.sum.lost, n)
 			delete(l.must, n)

@@ -16,6 +16,8 @@ type job struct {
 	Kill   string // the point at which it kills itself; empty: nowhere
 	Hit    int    // at which time of reaching it, from 1
 	Damage bool   // it damages the database before it opens it
+
+	Offline bool // the hub cannot be reached: nothing is delivered
 }
 
 // report is what a worker tells, in order; one of its fields is set.
@@ -58,6 +60,7 @@ func (s span) each(f func(name)) {
 
 // contents is what a worker found when it had opened the buffer.
 type contents struct {
+	Now     int64   // the worker's clock
 	Batches []batch // of raw blocks, with their content checked
 	Rolled  []span  // of downsampled blocks
 	Gaps    []span

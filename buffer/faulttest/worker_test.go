@@ -34,6 +34,8 @@ type worker struct {
 	b    *buffer.Buffer
 	hits int
 
+	codec *block.Codec
+
 	mu      sync.Mutex
 	out     *gob.Encoder
 	waiting map[key]bool // added, and not confirmed yet
@@ -54,7 +56,7 @@ func work(in io.Reader, out io.Writer) int {
 	}
 	w.rand = rand.New(rand.NewPCG(w.job.Seed, 1))
 	w.now.Store(w.job.Now)
-	w.step = []int64{1000, 60_000, 600_000}[w.rand.IntN(3)]
+	w.step = []int64{1000, 10_000, 60_000}[w.rand.IntN(3)]
 	if err := w.open(); err != nil {
 		w.tell(report{Failed: err.Error()})
 	} else {
@@ -90,13 +92,16 @@ func (w *worker) Offset() (int64, bool) { return 1_800_000_000_000, true }
 func (w *worker) Boot() [16]byte        { return [16]byte{1} }
 
 func (w *worker) open() (err error) {
+	if w.codec, err = block.NewCodec(); err != nil {
+		return err
+	}
 	if w.job.Damage {
 		if err := damage(w.job.Path); err != nil {
 			return fmt.Errorf("damaging the database: %w", err)
 		}
 	}
 	w.b, err = buffer.Open(buffer.Config{Path: w.job.Path, Budget: buffer.MinBudget, Commit: time.Minute, History: 35 * 24 * time.Hour},
-		buffer.Options{Probe: probe, Clock: w, Sync: w.job.Sync, NoSync: w.job.NoSync, Manual: true, LogBytes: 128 << 10,
+		buffer.Options{Probe: probe, Clock: w, Sync: w.job.Sync, NoSync: w.job.NoSync, Manual: true, LogBytes: 32 << 10,
 			Committed: w.committed, Point: w.point})
 	return err
 }
@@ -155,11 +160,7 @@ func (w *worker) committed(x *block.Block) {
 // decode returns a raw block's batches; the error says which differ from what they
 // were made of.
 func (w *worker) decode(x *block.Block, schema func(block.ID) *collectors.Schema) (out []batch, err error) {
-	codec, err := block.NewCodec()
-	if err != nil {
-		return nil, err
-	}
-	sections, want, err := codec.Decode(x, schema, nil)
+	sections, want, err := w.codec.Decode(x, schema, nil)
 	if err != nil || want > 0 {
 		return nil, fmt.Errorf("block %s, %d schemas missing: %w", x.ID, want, err)
 	}
@@ -183,7 +184,7 @@ func (w *worker) decode(x *block.Block, schema func(block.ID) *collectors.Schema
 
 // contents reads all that the database and the account know, past the buffer.
 func (w *worker) contents() *contents {
-	c := &contents{}
+	c := &contents{Now: w.job.Now}
 	bad := func(format string, args ...any) { c.Faults = append(c.Faults, fmt.Sprintf(format, args...)) }
 	for _, why := range []string{"damaged", "foreign", "newer"} {
 		all, _ := filepath.Glob(w.job.Path + "." + why + "-*Z*") // the pattern is right
@@ -258,7 +259,9 @@ func (w *worker) act() {
 	case 5:
 		w.add(1 + w.rand.IntN(6))
 	case 6:
-		w.deliver()
+		if !w.job.Offline {
+			w.deliver()
+		}
 	case 7:
 		w.maintain()
 	}
