@@ -9,7 +9,8 @@ import (
 type ledger struct {
 	must   map[name]*entry
 	sum    tally
-	spoilt int // databases that the test has damaged since the last check
+	spoilt int   // databases that the test has damaged since the last check
+	now    int64 // the clock of the last check
 }
 
 type entry struct {
@@ -80,7 +81,7 @@ func (l *ledger) check(c *contents) {
 	if c.Aside > l.sum.aside+l.spoilt {
 		l.sum.hands = append(l.sum.hands, fmt.Sprintf("%d databases are set aside, where %d were", c.Aside, l.sum.aside))
 	}
-	l.sum.aside, l.spoilt = c.Aside, 0
+	l.sum.aside, l.spoilt, l.now = c.Aside, 0, c.Now
 	l.sum.faults = append(l.sum.faults, c.Faults...)
 	seen := map[name]bool{}
 	see := func(n name) {
@@ -88,6 +89,10 @@ func (l *ledger) check(c *contents) {
 			l.sum.doubled = append(l.sum.doubled, n)
 		}
 		seen[n] = true
+		if e := l.must[n]; e != nil && e.aside {
+			l.sum.salvaged++
+			e.aside = false
+		}
 	}
 	keys := map[key]name{}
 	for _, x := range c.Batches {
@@ -103,12 +108,9 @@ func (l *ledger) check(c *contents) {
 			l.must[x.Name] = &entry{at: x.At}
 		case e.at != x.At:
 			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v was the batch of %d and is that of %d", x.Name, e.at, x.At))
-		case e.aside:
-			l.sum.salvaged++
-			e.aside = false
 		}
 	}
-	for _, s := range c.Rolled {
+	for _, s := range c.Covered {
 		s.each(see)
 	}
 	gaps := map[name]bool{}

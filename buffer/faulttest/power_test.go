@@ -74,22 +74,22 @@ func (l *powerLab) live() {
 	p := start(l.t, l.ledger)
 	defer p.end()
 	if l.rand.IntN(12) == 0 { // while the journal is replayed
-		disk.CutAfter(1+l.rand.Int64N(20), l.rand, nil)
+		disk.CutAfter(1+l.rand.Int64N(20), l.chance(), nil)
 	}
 	if err := l.m.vol.Mount(); err != nil {
 		if disk.On() {
 			l.ledger.sum.hands = append(l.ledger.sum.hands, err.Error())
-			disk.Cut(l.rand)
+			disk.Cut(l.chance())
 		}
 		l.mounting++
 		return
 	}
 	defer func() {
-		disk.Cut(l.rand)
+		disk.Cut(l.chance())
 		p.end() // it would keep the volume busy
 		l.m.unmount()
 	}()
-	disk.CutAfter(1+l.rand.Int64N(160), l.rand, p.kill)
+	disk.CutAfter(1+l.rand.Int64N(160), l.chance(), p.kill)
 	if !disk.On() {
 		l.mounting++
 		return
@@ -101,9 +101,12 @@ func (l *powerLab) live() {
 	}
 }
 
+// chance gives a cut its own choices, which it makes in another goroutine.
+func (l *powerLab) chance() *rand.Rand { return rand.New(rand.NewPCG(l.rand.Uint64(), 0)) }
+
 func (l *powerLab) next() job {
 	j := l.job
-	j.Seed, j.Now, j.Offline = l.rand.Uint64(), l.now, l.days%100 >= 50
+	j.Seed, j.Now, j.Fresh, j.Offline = l.rand.Uint64(), l.now, l.ledger.now, l.days%100 >= 50
 	l.days++
 	l.now += 1 << 25 // nine hours: more than a worker's clock moves
 	return j
@@ -115,7 +118,9 @@ func (l *powerLab) last() {
 	before := l.ledger.sum.checks
 	p := start(l.t, l.ledger)
 	l.m.mount()
-	p.give(l.next())
+	j := l.next()
+	j.Fresh = 0
+	p.give(j)
 	p.wait()
 	p.end()
 	l.m.unmount()

@@ -11,6 +11,7 @@ type job struct {
 	Path   string // of the database
 	Seed   uint64 // of its choices
 	Now    int64  // its clock at the start, in ms
+	Fresh  int64  // batches from then on are all unpacked when it has opened the database
 	Sync   string // see buffer.Options
 	NoSync bool
 	Kill   string // the point at which it kills itself; empty: nowhere
@@ -61,8 +62,8 @@ func (s span) each(f func(name)) {
 // contents is what a worker found when it had opened the buffer.
 type contents struct {
 	Now     int64   // the worker's clock
-	Batches []batch // of raw blocks, with their content checked
-	Rolled  []span  // of downsampled blocks
+	Batches []batch // of blocks whose content was checked
+	Covered []span  // of the others, by their heads
 	Gaps    []span
 	Next    []span   // of each source the numbers that the account counts
 	Aside   int      // databases that were set aside

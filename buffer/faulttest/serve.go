@@ -2,6 +2,7 @@ package faulttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // fileName is the disk's name in the folder that Serve mounts.
@@ -18,15 +20,30 @@ const fileName = "disk"
 // it. It needs root. The process that serves must not wait for what is on the disk.
 func (d *Disk) Serve(dir string) (path string, end func() error, err error) {
 	forever := 1000 * time.Hour
-	srv, err := fs.Mount(dir, &folder{disk: d}, &fs.Options{
-		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "powercut", Name: "powercut", DisableXAttrs: true},
+	opt := &fs.Options{
+		MountOptions: fuse.MountOptions{FsName: "powercut", Name: "powercut", DisableXAttrs: true},
 		EntryTimeout: &forever, AttrTimeout: &forever,
-	})
+	}
+	// Mounted here and not by the library, whose way leaves the descriptor open in
+	// every process that is started: then the kernel would not learn that nobody
+	// serves the disk any more, and those who wait for it would for ever.
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
+		return "", nil, fmt.Errorf("opening /dev/fuse: %w", err)
+	}
+	err = unix.Mount("powercut", dir, "fuse.powercut", unix.MS_NOSUID|unix.MS_NODEV,
+		fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
+	if err != nil {
+		unix.Close(fd)
 		return "", nil, fmt.Errorf("mounting the disk: %w", err)
 	}
+	srv, err := fuse.NewServer(fs.NewNodeFS(&folder{disk: d}, opt), fmt.Sprintf("/dev/fd/%d", fd), &opt.MountOptions)
+	if err != nil {
+		return "", nil, errors.Join(fmt.Errorf("serving the disk: %w", err), unix.Unmount(dir, unix.MNT_DETACH))
+	}
+	go srv.Serve() // it ends with the mount
 	end = func() error {
-		if err := srv.Unmount(); err != nil {
+		if err := unix.Unmount(dir, 0); err != nil {
 			return fmt.Errorf("unmounting the disk: %w", err)
 		}
 		srv.Wait()

@@ -202,9 +202,10 @@ func (w *worker) contents() *contents {
 	defer st.Close()
 	err = st.View(func(tx *store.Tx) error {
 		err := tx.Blocks(probe, func(x *block.Block) error {
-			if x.Tier != block.Raw {
+			// Unpacking all of it each time would be most of the work.
+			if x.Tier != block.Raw || int64(x.T1) < w.job.Fresh && w.rand.IntN(10) > 0 {
 				for _, cv := range x.Cover {
-					c.Rolled = append(c.Rolled, span{x.Epoch, cv.Source, cv.Range()})
+					c.Covered = append(c.Covered, span{x.Epoch, cv.Source, cv.Range()})
 				}
 				return nil
 			}
