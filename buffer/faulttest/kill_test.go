@@ -26,6 +26,7 @@ func damaging() []string {
 // TestKills kills a process at every named point, over and over on one database:
 // nothing that was committed is lost, nothing is there twice.
 func TestKills(t *testing.T) {
+	t.Parallel()
 	seed, r := seeded(t)
 	kills := 150
 	if torture() {

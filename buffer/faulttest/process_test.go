@@ -34,7 +34,7 @@ func start(t *testing.T, l *ledger) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, cmd: exec.Command(self), rests: make(chan struct{}), read: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), workerEnv+"=1")
+	p.cmd.Env = append(os.Environ(), workerEnv+"=1", "GOGC=400")
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
