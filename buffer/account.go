@@ -197,6 +197,8 @@ func (l AccountLine) split() (out []AccountLine) {
 func (b *Buffer) Apply(a *Answer) (Applied, error) {
 	b.io.Lock()
 	defer b.io.Unlock()
+	b.at(PointAck)
+	defer b.at(PointAcked)
 	var done Applied
 	said := b.said(a)
 	before, err := b.hubKnownSince(a.Hub)

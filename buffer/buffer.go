@@ -70,6 +70,11 @@ type Options struct {
 	NoSync bool
 	// Pressed makes readings coarser as if the budget was short; for tests.
 	Pressed bool
+	// Sync weakens SQLite's synchronous, for the controls of the fault lab.
+	Sync string
+	// LogBytes is how long the log gets before it is copied into the database; 0:
+	// [store.CheckpointBytes]. A test that wants many checkpoints makes it short.
+	LogBytes int64
 	// Manual leaves commits to Flush and Close; for tests that must know when.
 	Manual bool
 }
@@ -162,6 +167,9 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.LogBytes == 0 {
+		opt.LogBytes = store.CheckpointBytes
 	}
 	if opt.NewEpoch == nil {
 		opt.NewEpoch = randomEpoch

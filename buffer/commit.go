@@ -88,7 +88,7 @@ func (b *Buffer) commit() error {
 
 // checkpoint copies the log into the database when it has become long.
 func (b *Buffer) checkpoint() error {
-	if b.logged < store.CheckpointBytes {
+	if b.logged < b.opt.LogBytes {
 		return nil
 	}
 	b.at(PointCheckpoint)

@@ -45,7 +45,7 @@ func (b *Buffer) openStore() error {
 }
 
 func (b *Buffer) storeOptions() store.Options {
-	return store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync}
+	return store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync, Sync: b.opt.Sync}
 }
 
 func (b *Buffer) openUsable() (*store.Store, error) {

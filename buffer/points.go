@@ -7,7 +7,7 @@ const (
 	PointCommit     = "commit"     // blocks are encoded, nothing of them is written
 	PointCommitted  = "committed"  // they are in the database, the epoch file does not count them yet
 	PointMarked     = "marked"     // the epoch file counts them, the sender has not seen them
-	PointAck        = "ack"        // an acknowledgement has come
+	PointAck        = "ack"        // an acknowledgement, or the answer to an account, has come
 	PointAcked      = "acked"      // it is in the database
 	PointCheckpoint = "checkpoint" // the log is about to be copied into the database
 	PointCopied     = "copied"     // it has been

@@ -15,6 +15,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -95,6 +96,9 @@ type Options struct {
 	MaxBytes int64 // what the database file may grow to; 0: no limit
 	ReadOnly bool  // for commands that look at a database that another process writes
 	NoSync   bool  // for tests whose crashes are not power cuts
+	// Sync is SQLite's synchronous, which NoSync overrides; empty: FULL. The fault
+	// lab weakens it, to see that it would find a loss.
+	Sync string
 }
 
 // Open opens the database at path and makes it if there is none.
@@ -138,7 +142,7 @@ func (s *Store) open(o Options) error {
 	if err := looksLikeSQLite(s.path); err != nil {
 		return err
 	}
-	sync := "FULL"
+	sync := cmp.Or(o.Sync, "FULL")
 	if o.NoSync {
 		sync = "OFF"
 	}

@@ -1,0 +1,147 @@
+package faulttest_test
+
+import (
+	"fmt"
+	"time"
+)
+
+// ledger is what must be in the database, by what the workers have reported.
+type ledger struct {
+	must   map[name]*entry
+	sum    tally
+	spoilt int   // databases that the test has damaged since the last check
+	now    int64 // the clock of the last check
+}
+
+type entry struct {
+	at     int64
+	stored bool // the hub has it: it may be evicted
+	aside  bool // the test damaged the database that had it
+}
+
+// tally is what a ledger has seen.
+type tally struct {
+	committed int // batches that the buffer has confirmed
+	found     int // batches that were there without having been confirmed
+	checks    int
+	stored    int // batches that the hub has taken
+	gaps      int // confirmed batches that became a gap
+	lost      []name
+	doubled   []name
+	faults    []string
+	hands     []string // why a person would have been needed
+	aside     int      // databases that were set aside
+	salvaged  int      // batches that came back from one
+}
+
+// settledFor is how long the buffer remembers an epoch of which it has no block.
+const settledFor = 90 * 24 * time.Hour
+
+func newLedger() *ledger { return &ledger{must: map[name]*entry{}} }
+
+// committed notes batches that the buffer has confirmed, or that are there.
+func (l *ledger) committed(xs []batch) {
+	for _, x := range xs {
+		if e := l.must[x.Name]; e != nil && e.at != x.At {
+			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v names the batches of %d and of %d", x.Name, e.at, x.At))
+		} else if e == nil {
+			l.sum.committed++
+			l.must[x.Name] = &entry{at: x.At}
+		}
+	}
+}
+
+// storing notes that the hub has batches.
+func (l *ledger) storing(xs []span) {
+	for _, x := range xs {
+		x.each(func(n name) {
+			if e := l.must[n]; e == nil {
+				l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v was sent before its commit was confirmed", n))
+			} else if !e.stored {
+				l.sum.stored++
+				e.stored = true
+			}
+		})
+	}
+}
+
+// damaged notes that what is there now will be set aside.
+func (l *ledger) damaged() {
+	l.spoilt++
+	for _, e := range l.must {
+		e.aside = true
+	}
+}
+
+// check holds a database against the ledger: everything that was confirmed is in
+// one block with its content, or in a gap, or the hub has it, or it was in a
+// database that was set aside and the account still counts it.
+func (l *ledger) check(c *contents) {
+	l.sum.checks++
+	if c.Aside > l.sum.aside+l.spoilt {
+		l.sum.hands = append(l.sum.hands, fmt.Sprintf("%d databases are set aside, where %d were", c.Aside, l.sum.aside))
+	}
+	l.sum.aside, l.spoilt, l.now = c.Aside, 0, c.Now
+	l.sum.faults = append(l.sum.faults, c.Faults...)
+	seen := map[name]bool{}
+	see := func(n name) {
+		if seen[n] {
+			l.sum.doubled = append(l.sum.doubled, n)
+		}
+		seen[n] = true
+		if e := l.must[n]; e != nil && e.aside {
+			l.sum.salvaged++
+			e.aside = false
+		}
+	}
+	keys := map[key]name{}
+	for _, x := range c.Batches {
+		see(x.Name)
+		k := key{x.Name.Source, x.At}
+		if other, ok := keys[k]; ok && other != x.Name {
+			l.sum.doubled = append(l.sum.doubled, x.Name)
+		}
+		keys[k] = x.Name
+		switch e := l.must[x.Name]; {
+		case e == nil:
+			l.sum.found++
+			l.must[x.Name] = &entry{at: x.At}
+		case e.at != x.At:
+			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v was the batch of %d and is that of %d", x.Name, e.at, x.At))
+		}
+	}
+	for _, s := range c.Covered {
+		s.each(see)
+	}
+	gaps := map[name]bool{}
+	for _, s := range c.Gaps {
+		s.each(func(n name) {
+			gaps[n] = true
+			if seen[n] {
+				l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v is in a block and in a gap", n))
+			}
+		})
+	}
+	counted := map[name]bool{}
+	for _, s := range c.Next {
+		s.each(func(n name) { counted[n] = true })
+	}
+	for n, e := range l.must {
+		switch {
+		case seen[n] && !counted[n]:
+			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v is in a block, and the account does not count it", n))
+		case seen[n]:
+		case gaps[n]:
+			l.sum.gaps++
+			delete(l.must, n)
+		case e.stored:
+			delete(l.must, n)
+		case e.aside && counted[n]: // salvage may bring it back
+		case e.aside && c.Now-e.at > settledFor.Milliseconds():
+			delete(l.must, n)
+		default:
+			l.sum.lost = append(l.sum.lost, n)
+			delete(l.must, n)
+		}
+	}
+}
