@@ -155,8 +155,13 @@ func (p *repack) flush() error {
 	return nil
 }
 
-// covered tells whether the outcome covers exactly what the rows do.
-func (p *repack) covered() bool {
+// sound tells whether the outcome can be read, and covers exactly what the rows do.
+func (p *repack) sound() bool {
+	for _, x := range p.out {
+		if _, err := block.Parse(x.Bytes); err != nil {
+			return false
+		}
+	}
 	before, after := map[string]*block.Ranges{}, map[string]*block.Ranges{}
 	push := func(m map[string]*block.Ranges, cs []block.Cover) {
 		for i := range cs {
@@ -194,8 +199,10 @@ func (p *repack) pays() bool {
 // the rows' numbers: they are no news to the sender, and stand where those stood.
 func (p *repack) replace(before, after string) (done bool, err error) {
 	b := p.b
-	if !p.covered() {
-		return false, errors.New("the new blocks would not cover what the old ones did")
+	if !p.sound() {
+		// Two blocks of one batch, say: whatever happened here, they stay.
+		b.log.Error("blocks that cannot be made anew stay as they are", "epoch", fmt.Sprintf("%016x", p.head.Epoch), "blocks", len(p.rows))
+		return false, nil
 	}
 	if len(p.out) > len(p.rows) {
 		return false, nil

@@ -14,7 +14,7 @@ import (
 // notYet are points that nothing calls yet. Whoever builds what they are about takes
 // them off this list and has the worker do it (worker.maintain).
 func notYet() []string {
-	return []string{buffer.PointCompact, buffer.PointCompacted, buffer.PointDownsample, buffer.PointRolledUp,
+	return []string{
 		buffer.PointSalvage, buffer.PointSalvaged}
 }
 

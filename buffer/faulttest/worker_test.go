@@ -100,8 +100,8 @@ func (w *worker) open() (err error) {
 			return fmt.Errorf("damaging the database: %w", err)
 		}
 	}
-	w.b, err = buffer.Open(buffer.Config{Path: w.job.Path, Budget: buffer.MinBudget, Commit: time.Minute, History: 35 * 24 * time.Hour},
-		buffer.Options{Probe: probe, Clock: w, Sync: w.job.Sync, NoSync: w.job.NoSync, Manual: true, LogBytes: 32 << 10,
+	w.b, err = buffer.Open(buffer.Config{Path: w.job.Path, Budget: buffer.MinBudget, Commit: time.Minute, History: 35 * 24 * time.Hour, Rollups: 400 * 24 * time.Hour},
+		buffer.Options{Probe: probe, Clock: w, Sync: w.job.Sync, NoSync: w.job.NoSync, Manual: true, Pressed: w.job.Seed%3 > 0, LogBytes: 32 << 10,
 			Committed: w.committed, Point: w.point})
 	return err
 }
@@ -270,7 +270,7 @@ func (w *worker) act() {
 
 // maintain has the buffer do what it does in the background otherwise.
 func (w *worker) maintain() {
-	// Compaction, downsampling and salvage: one line each.
+	_ = w.b.Maintain() // the power is gone, or going
 }
 
 func (w *worker) add(n int) {
