@@ -77,6 +77,7 @@ type world struct {
 	whole   map[name]collectors.Batch       // and all of it
 	twice   bool                            // database and epoch file were torn together: a loss may stay unseen
 	ever    map[block.ID]bool               // blocks that the hub has committed or had already
+	cloned  bool                            // a disk was
 	boots   uint64                          // how many times a box was started
 	rollups int                             // that the hub has in the end
 	muted   bool                            // the commits of a crashed buffer's Close never happened
@@ -483,6 +484,7 @@ func (w *world) step() {
 	case x < 980: // a cloned disk
 		if len(w.ps) < 3 {
 			w.boots++
+			w.cloned = true
 			q := &probe{w: w, id: len(w.ps), dir: filepath.Join(w.dir, fmt.Sprint("p", len(w.ps))), ck: &clock{now: p.ck.now, offset: p.ck.offset, unsure: p.ck.unsure, boot: w.boots}, version: p.version}
 			for i := range q.version {
 				q.version[i] += 1000 * len(w.ps)
