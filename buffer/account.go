@@ -22,7 +22,8 @@ type Account struct {
 // as far as the box knows.
 type AccountLine struct {
 	Epoch      uint64
-	EpochStart int64 // wall time, Unix ms; 0: not known
+	EpochStart int64  // wall time, Unix ms; 0: not known
+	Prev, N    uint64 // of the epoch, see store.Epoch
 	Source     string
 	From, Next uint64
 	Pending    []TierRanges
@@ -90,7 +91,7 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 	}
 	pending := map[key]map[block.Tier]*block.Ranges{}
 	gaps := map[key][]store.Gap{}
-	starts := map[uint64]int64{}
+	rows := map[uint64]store.Epoch{}
 	unsettled := map[uint64]bool{current: true}
 	err := b.view(func(tx *store.Tx) error {
 		epochs, err := tx.Epochs(probe)
@@ -98,9 +99,10 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 			return err
 		}
 		for _, e := range epochs {
-			if e.Sure {
-				starts[e.ID] = e.Start
+			if !e.Sure {
+				e.Start = 0
 			}
+			rows[e.ID] = e
 		}
 		err = tx.Rows(func(r *store.Row) error {
 			unsettled[r.Epoch] = true
@@ -135,7 +137,7 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 		}
 		for _, source := range sourcesOf(next[id]) {
 			k := key{id, source}
-			line := AccountLine{Epoch: id, EpochStart: starts[id], Source: source, Next: next[id][source], Gaps: gaps[k]}
+			line := AccountLine{Epoch: id, EpochStart: rows[id].Start, Prev: rows[id].Prev, N: rows[id].N, Source: source, Next: next[id][source], Gaps: gaps[k]}
 			for _, tier := range slices.Sorted(maps.Keys(pending[k])) {
 				line.Pending = append(line.Pending, TierRanges{tier, *pending[k][tier]})
 			}

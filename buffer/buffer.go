@@ -23,6 +23,16 @@
 // each deletion with its gap in one transaction. Events have a tenth of the budget
 // to themselves.
 //
+// # The clock
+//
+// Stamps are of the boot clock; a block says by which offset they become wall time,
+// and whether the clock was sure. While it is not, the last offset that was sure in
+// this boot counts, or else what the wall clock shows, but never less than what was
+// reached before this boot. Once it is sure, one clock event for the boot tells all
+// readers the offset of what was sealed before (see package store); no stored byte
+// changes. A clock that is unsure never makes the buffer delete what seems to be old.
+// After an unclean end an event tells from when until when nothing was measured.
+//
 // # When the disk fails
 //
 // A damaged, foreign or newer database is set aside under a name that says so and

@@ -45,6 +45,13 @@ func (b *Buffer) offset() (ms int64, sure bool) {
 	return max(ms, b.clock.least), false
 }
 
+// KnownOffset returns the offset that was sure last in this boot, also before the
+// program was started anew.
+func (b *Buffer) KnownOffset() (ms int64, ok bool) {
+	ms = b.clock.known.Load()
+	return ms, ms != 0
+}
+
 // Correct gives a block's head the offset that is known by now for its boot; where
 // it was sure, or nothing is known, it stays as it is.
 func (b *Buffer) Correct(h *block.Head) {

@@ -148,3 +148,10 @@ func (t *Tx) Epochs(probe int64) (out []Epoch, err error) {
 	}
 	return out, nil
 }
+
+// Cloned tells whether two epochs of a probe have the same predecessor, which a
+// disk that was cloned, or put back from a copy, leaves behind.
+func (t *Tx) Cloned(probe int64) (cloned bool, err error) {
+	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM epoch WHERE probe=? AND prev<>0 GROUP BY prev HAVING count(*)>1)", probe).Scan(&cloned)
+	return cloned, err
+}

@@ -129,6 +129,9 @@ func printProof(w io.Writer, p *hub.Proof) {
 		fmt.Fprintf(t, "  downsampled\t%d\n", p.Downsampled)
 	}
 	fmt.Fprintf(t, "  dropped\t%d\n  pending\t%d\n  lost\t%d\n", dropped, p.Pending, p.Lost)
+	if p.Cloned {
+		fmt.Fprintf(t, "  cloned\ttwo boxes go on from one disk, or it was put back from a copy\n")
+	}
 	for _, d := range p.Dropped {
 		when := ""
 		if d.From != "" {

@@ -30,7 +30,7 @@ func pollCommand(path *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			clock := host.NewClock(host.Config{DataDir: dataDir(site)})
+			clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
 			js, err := newJobs(clock).of(site)
 			if err != nil {
 				return &exit{usage, err}

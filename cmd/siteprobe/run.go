@@ -60,12 +60,15 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	for _, w := range site.Warnings {
 		log.Warn("the site file", "at", w.String())
 	}
-	clock := host.NewClock(host.Config{DataDir: dataDir(site)})
+	clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
 	name := wire.Site{Tenant: site.Info.Tenant, Name: site.Info.ID}
 
 	buf, err := buffer.Open(site.Buffer, buffer.Options{Probe: name.Probe(), Clock: boxClock{clock}, Log: log, Committed: committedLog(log)})
 	if err != nil {
 		return &exit{unknown, err}
+	}
+	if offset, ok := buf.KnownOffset(); ok {
+		clock.Recall(offset)
 	}
 	seen := newTracker(buf.Add)
 	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
@@ -84,6 +87,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	defer stopServing()
 	others.Go(func() { d.serve(serving, site) })
 	others.Go(func() { d.watchdog(serving) })
+	others.Go(func() { clock.AskServers(serving, site.Clock.NTP, log) })
 	stopSending, err := d.startSender(&senders, site.Uplink)
 	if err != nil {
 		stopServing()
@@ -165,9 +169,9 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 		d.log.Error("the site file has mistakes; the one before stays in force", "error", err)
 		return stopSending
 	}
-	if site.Info.ID != d.site.Info.ID || site.Info.Tenant != d.site.Info.Tenant || !reflect.DeepEqual(site.Buffer, d.site.Buffer) ||
+	if site.Info.ID != d.site.Info.ID || site.Info.Tenant != d.site.Info.Tenant || !reflect.DeepEqual(site.Buffer, d.site.Buffer) || !reflect.DeepEqual(site.Clock, d.site.Clock) ||
 		!reflect.DeepEqual(site.Metrics, d.site.Metrics) || !reflect.DeepEqual(site.Limits, d.site.Limits) {
-		d.log.Error("site.id, site.tenant, buffer, metrics and limits change with a restart only; the site file before stays in force")
+		d.log.Error("site.id, site.tenant, clock, buffer, metrics and limits change with a restart only; the site file before stays in force")
 		return stopSending
 	}
 	js, err := d.jobs.of(site)

@@ -98,9 +98,17 @@ func (d *appliance) status() *wire.Status {
 		s.Trouble = append(s.Trouble, wire.Trouble{What: st.Trouble, Hint: "readings stay in memory until the disk can be written again: check its space and its health"})
 	}
 	if !sure {
-		s.Trouble = append(s.Trouble, wire.Trouble{What: "the clock is not synchronised", Hint: "check the NTP server in the network settings; times are corrected once it is"})
+		s.Trouble = append(s.Trouble, clockTrouble(d.clock.Doubted()))
 	}
 	return s
+}
+
+func clockTrouble(doubt string) wire.Trouble {
+	if doubt != "" {
+		return wire.Trouble{What: doubt, Hint: "set the clock right, or correct clock.ntp in the site file; times are corrected then"}
+	}
+	return wire.Trouble{What: "the clock is not synchronised",
+		Hint: "check the NTP server in the network settings, or name one of this site under clock in the site file, where a time set by hand can be made to count too; times are corrected then"}
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

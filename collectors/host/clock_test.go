@@ -67,6 +67,15 @@ func TestDecide(t *testing.T) {
 			{readings{wall: -wall, boot: 0, kernel: true, timesyncd: 5, assume: true}, -wall, false},
 			{readings{wall: 1000, boot: 1000, assume: true}, 0, true},
 		}},
+		{"set by hand, where that counts", []step{
+			{readings{wall: 0, boot: 0, manual: true}, 0, false},
+			{readings{wall: 1500, boot: 1000, manual: true}, 500, false}, // too small to be somebody's
+			{readings{wall: 90_000, boot: 2000, manual: true}, 88_000, true},
+			{readings{wall: 80*hour + 88_000, boot: 80 * hour, manual: true}, 88_000, true},
+			{readings{wall: 80*hour + 10_000, boot: 80*hour + 1, manual: true}, 9_999, true},
+			{readings{wall: -wall + 80*hour + 2, boot: 80*hour + 2, manual: true}, -wall, false}, // to 1970
+			{readings{wall: 80*hour + 3, boot: 80*hour + 3, manual: true}, 0, true},
+		}},
 		{"assumed, even after a step", []step{
 			{readings{wall: 0, boot: 0, assume: true}, 0, true},
 			{readings{wall: 7000, boot: 1000, assume: true}, 6000, true},
@@ -100,6 +109,67 @@ func TestClockConfirm(t *testing.T) {
 	r.wall += steady
 	if _, sure := c.Offset(); sure {
 		t.Error("sure after a step")
+	}
+}
+
+func TestClockDoubt(t *testing.T) {
+	r := readings{wall: floor, boot: 5, kernel: true}
+	c := &Clock{readings: func() readings { return r }}
+	sure := func(want bool, when string) {
+		t.Helper()
+		if _, sure := c.Offset(); sure != want || (c.Doubted() != "") == want {
+			t.Errorf("%s: sure %v, doubted %q", when, sure, c.Doubted())
+		}
+	}
+	sure(true, "kept by an NTP client")
+	c.Doubt("a server disagrees")
+	sure(false, "doubted")
+	c.Confirm()
+	sure(true, "confirmed")
+	c.Doubt("a server disagrees")
+	r.wall += 5000
+	sure(true, "stepped by the NTP client")
+}
+
+func TestClockRecall(t *testing.T) {
+	r := readings{wall: floor + 7000, boot: 5}
+	for _, c := range []struct {
+		trust  []string
+		offset int64
+		sure   bool
+	}{
+		{[]string{TrustManual}, floor + 6995, true},
+		{[]string{TrustManual}, floor + 3000, false},
+		{nil, floor + 6995, false},
+	} {
+		k := &Clock{readings: func() readings { return r }, trust: ClockConfig{Trust: c.trust}}
+		k.Recall(c.offset)
+		if _, sure := k.Offset(); sure != c.sure {
+			t.Errorf("%+v: sure %v", c, sure)
+		}
+	}
+}
+
+func TestClockTrust(t *testing.T) {
+	for _, c := range []struct {
+		trust []string
+		r     readings
+		sure  bool
+	}{
+		{nil, readings{kernel: true}, true},
+		{nil, readings{timesyncd: 5}, true},
+		{[]string{TrustNTP}, readings{kernel: true, timesyncd: 5}, false},
+		{[]string{TrustKernel}, readings{timesyncd: 5}, false},
+		{[]string{TrustTimesyncd}, readings{timesyncd: 5}, true},
+	} {
+		c.r.wall = floor + 5
+		k := &Clock{readings: func() readings { return c.r }, trust: ClockConfig{Trust: c.trust}}
+		if _, sure := k.Offset(); sure != c.sure {
+			t.Errorf("trust %v, %+v: sure %v", c.trust, c.r, sure)
+		}
+	}
+	if _, sure := NewClock(Config{Trust: ClockConfig{Trust: []string{TrustRTC}}}).Offset(); !sure {
+		t.Error("the box's clock is not trusted although it should be whatever it shows")
 	}
 }
 

@@ -36,6 +36,8 @@ type Config struct {
 	DataDir            string `yaml:"data_dir"`            // its file system is shown beside the root's; empty: the root's only
 	AssumeSynchronised bool   `yaml:"assume_synchronised"` // the wall clock is kept by whoever runs this container or VM, though its kernel does not say so
 
+	Trust ClockConfig `yaml:"-"` // what counts as evidence for NewClock
+
 	Proc  string `yaml:"-"` // where procfs is mounted; empty: /proc
 	Sys   string `yaml:"-"` // where sysfs is mounted; empty: /sys
 	Clock *Clock `yaml:"-"` // whose state is shown as siteprobe_clock_sure; nil: not shown

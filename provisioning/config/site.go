@@ -9,6 +9,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors/check"
+	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
@@ -17,16 +18,17 @@ import (
 
 // Site is a whole site file, valid, with its defaults and secrets filled in.
 type Site struct {
-	Info        Info            `yaml:"site"`
-	Scope       scope.Config    `yaml:"scope"`
-	Credentials []Credential    `yaml:"credentials"`
-	Defaults    Defaults        `yaml:"defaults"`
-	Devices     []Device        `yaml:"devices"`
-	Checks      []check.Config  `yaml:"checks"`
-	Buffer      buffer.Config   `yaml:"buffer"`
-	Uplink      uplink.Config   `yaml:"uplink"`
-	Metrics     Metrics         `yaml:"metrics"`
-	Limits      schedule.Config `yaml:"limits"`
+	Info        Info             `yaml:"site"`
+	Scope       scope.Config     `yaml:"scope"`
+	Credentials []Credential     `yaml:"credentials"`
+	Defaults    Defaults         `yaml:"defaults"`
+	Devices     []Device         `yaml:"devices"`
+	Checks      []check.Config   `yaml:"checks"`
+	Clock       host.ClockConfig `yaml:"clock"`
+	Buffer      buffer.Config    `yaml:"buffer"`
+	Uplink      uplink.Config    `yaml:"uplink"`
+	Metrics     Metrics          `yaml:"metrics"`
+	Limits      schedule.Config  `yaml:"limits"`
 
 	// Warnings are what is worth a look but does not keep the site file from
 	// being used.

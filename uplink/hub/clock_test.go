@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -105,6 +106,65 @@ func idOf(t *testing.T, s *collectors.Schema) block.ID {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// TestClonedDisk: two boxes that go on from one disk are told from one that only
+// restarts, crashes, or loses its database.
+func TestClonedDisk(t *testing.T) {
+	dir := t.TempDir()
+	h, err := hub.Open(hub.Options{Path: filepath.Join(dir, "hub.db"), NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	s := &collectors.Schema{Source: "device/sw", Series: []collectors.Series{{Metric: "m", Kind: collectors.Counter}}}
+	run := func(dir string) {
+		t.Helper()
+		cfg := buffer.DefaultConfig()
+		cfg.Path = filepath.Join(dir, "buffer.db")
+		b, err := buffer.Open(cfg, buffer.Options{Probe: "t/s", Clock: &clock{now: 5000, offset: trueOffset}, NoSync: true, Manual: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		b.Add(collectors.Batch{Source: s.Source, Schema: s, Values: []collectors.Value{collectors.CounterValue(1)}})
+		if err := b.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		a, err := b.Account(buffer.Everything)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range wire.EncodeAccount(a) {
+			if _, err := h.Handle([]hub.Message{{Site: site, Kind: wire.Accounts, Payload: m}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cloned := func(want bool, after string) {
+		t.Helper()
+		p, err := hub.Verify(h.Store(), "t/s", 0, 0, false)
+		if err != nil || p.Cloned != want {
+			t.Fatalf("%s: %+v %v", after, p, err)
+		}
+	}
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	run(one)
+	run(one)
+	cloned(false, "restarted")
+	if err := os.WriteFile(filepath.Join(one, "buffer.db"), []byte("this was a database once"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(one)
+	run(one)
+	cloned(false, "set aside")
+	if err := os.CopyFS(two, os.DirFS(one)); err != nil {
+		t.Fatal(err)
+	}
+	run(two)
+	cloned(false, "a copy runs, the first does not: they are one box still")
+	run(one)
+	cloned(true, "both run")
 }
 
 // readTimes returns when each value of the ledger is, as a reader sees it.

@@ -328,7 +328,7 @@ func (g *group) keep(probe int64, l *buffer.AccountLine) error {
 	now := g.h.now().UnixMilli()
 	if k := (epochKey{probe, l.Epoch}); !g.begun[k] {
 		// Each time: a start that was not known may be by now.
-		if err := g.tx.PutEpoch(probe, store.Epoch{ID: l.Epoch, Start: l.EpochStart, Sure: true}); err != nil {
+		if err := g.tx.PutEpoch(probe, store.Epoch{ID: l.Epoch, Prev: l.Prev, N: l.N, Start: l.EpochStart, Sure: true}); err != nil {
 			return err
 		}
 		g.begun[k] = true

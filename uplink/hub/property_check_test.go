@@ -114,6 +114,9 @@ func (w *world) check() {
 		}
 		return
 	}
+	if proof.Cloned && !w.cloned && !w.twice {
+		w.fail("a disk is said to be cloned")
+	}
 	seen := map[es]*row{}
 	for _, s := range proof.Sources {
 		*at(seen, es{s.Epoch, s.Source}) = row{s.Expected, s.Stored, s.Downsampled, s.Dropped, s.Pending, s.Lost}

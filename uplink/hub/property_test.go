@@ -77,6 +77,7 @@ type world struct {
 	whole   map[name]collectors.Batch       // and all of it
 	twice   bool                            // database and epoch file were torn together: a loss may stay unseen
 	ever    map[block.ID]bool               // blocks that the hub has committed or had already
+	cloned  bool                            // a disk was
 	boots   uint64                          // how many times a box was started
 	rollups int                             // that the hub has in the end
 	muted   bool                            // the commits of a crashed buffer's Close never happened
@@ -393,7 +394,7 @@ func (w *world) backup() string {
 func (w *world) step() {
 	r := w.r
 	p := w.ps[r.IntN(len(w.ps))]
-	switch x := r.IntN(1000); {
+	switch x := r.IntN(1016); {
 	case x < 180:
 		p.poll()
 	case x < 270:
@@ -454,14 +455,14 @@ func (w *world) step() {
 		p.open()
 	case x < 950:
 		p.account([]buffer.Scope{buffer.Everything, buffer.Unsettled}[r.IntN(2)])
-	case x < 958:
+	case x < 955:
 		p.ck.offset += r.Int64N(7000) - 3000
-	case x < 961: // unsure, and off by up to 30 years
+	case x < 966: // unsure, and off by up to 30 years
 		p.ck.unsure = true
 		p.ck.offset += r.Int64N(2e12) - 1e12
-	case x < 964:
+	case x < 978:
 		p.ck.unsure, p.ck.offset = false, trueOffset-int64(p.ck.boot)
-	case x < 966: // the box starts again, perhaps in 1970
+	case x < 982: // the box starts again, perhaps in 1970
 		p.crash(p.save())
 		w.boots++
 		p.ck.boot, p.ck.now, p.ck.unsure = w.boots, 1+r.Int64N(1000), true
@@ -469,9 +470,9 @@ func (w *world) step() {
 			p.ck.offset = 0
 		}
 		p.open()
-	case x < 972:
+	case x < 990:
 		w.baks = append(w.baks, w.backup())
-	case x < 977: // the hub is restored from a backup
+	case x < 996: // the hub is restored from a backup
 		if len(w.baks) > 0 {
 			w.must(w.hub.Close())
 			files := readDir(w.baks[r.IntN(len(w.baks))])
@@ -480,9 +481,10 @@ func (w *world) step() {
 			w.openHub()
 			w.late = nil
 		}
-	case x < 980: // a cloned disk
+	case x < 999: // a cloned disk
 		if len(w.ps) < 3 {
 			w.boots++
+			w.cloned = true
 			q := &probe{w: w, id: len(w.ps), dir: filepath.Join(w.dir, fmt.Sprint("p", len(w.ps))), ck: &clock{now: p.ck.now, offset: p.ck.offset, unsure: p.ck.unsure, boot: w.boots}, version: p.version}
 			for i := range q.version {
 				q.version[i] += 1000 * len(w.ps)

@@ -16,6 +16,7 @@ type SiteInfo struct {
 	Site   wire.Site
 	Status *wire.Status // as the box said last, or its will; nil: it never said
 	Newest time.Time    // of the newest batch that is stored, by the box's clock; zero: none
+	Cloned bool         // two boxes go on from one disk
 	Seen   Seen         // since the hub's start
 }
 
@@ -79,6 +80,9 @@ func (h *Hub) siteInfo(tx *store.Tx, id int64, s wire.Site) (*SiteInfo, error) {
 		if x.Status, err = wire.DecodeStatus([]byte(status)); err != nil {
 			x.Status = nil // of a version that kept more than this one reads
 		}
+	}
+	if x.Cloned, err = tx.Cloned(id); err != nil {
+		return nil, err
 	}
 	newest, err := tx.NewestBlock(id)
 	if newest > 0 {

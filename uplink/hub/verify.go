@@ -28,6 +28,7 @@ type Proof struct {
 	Proved      bool      `json:"proved"`   // there is an account: without one only what came is known
 	AsOf        string    `json:"as_of"`    // of the newest account, RFC 3339
 	Blocks      int64     `json:"blocks"`
+	Cloned      bool      `json:"cloned"` // two boxes go on from one disk
 
 	Sources []SourceProof `json:"sources,omitempty"`
 }
@@ -80,6 +81,9 @@ func Verify(st *store.Store, probe string, from, to int64, bySource bool) (*Proo
 		}
 		if newest > 0 {
 			p.Proved, p.AsOf = true, rfc3339(newest)
+		}
+		if p.Cloned, err = tx.Cloned(id); err != nil {
+			return err
 		}
 		was, err := tx.Meta("redelivered:" + probe)
 		if err != nil {

@@ -186,7 +186,7 @@ func EncodeAccount(a *buffer.Account) [][]byte {
 	size := 0
 	for i := range a.Lines {
 		l := &a.Lines[i]
-		x := &wirepb.AccountLine{Epoch: l.Epoch, EpochStart: l.EpochStart, Source: l.Source, From: l.From, Next: l.Next, Pending: packTiers(l.Pending)}
+		x := &wirepb.AccountLine{Epoch: l.Epoch, EpochStart: l.EpochStart, Prev: l.Prev, N: l.N, Source: l.Source, From: l.From, Next: l.Next, Pending: packTiers(l.Pending)}
 		for _, g := range l.Gaps {
 			x.Gap = append(x.Gap, &wirepb.Gap{First: g.First, Count: g.End - g.First, T0: g.T0, T1: g.T1, Reason: g.Reason})
 		}
@@ -215,8 +215,8 @@ func DecodeAccount(b []byte) (*buffer.Account, error) {
 	}
 	a := &buffer.Account{Probe: p.Probe}
 	for _, l := range p.Line {
-		x := buffer.AccountLine{Epoch: l.Epoch, EpochStart: l.EpochStart, Source: l.Source, From: l.From, Next: l.Next}
-		if l.Source == "" || len(l.Source) > collectors.MaxName || l.Next > maxNumber || l.From > l.Next {
+		x := buffer.AccountLine{Epoch: l.Epoch, EpochStart: l.EpochStart, Prev: l.Prev, N: l.N, Source: l.Source, From: l.From, Next: l.Next}
+		if l.Source == "" || len(l.Source) > collectors.MaxName || l.Next > maxNumber || l.From > l.Next || l.N > maxNumber {
 			return nil, errors.New("a line of the account is out of bounds")
 		}
 		var err error

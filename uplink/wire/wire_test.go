@@ -41,7 +41,7 @@ func fits(t *testing.T, payloads [][]byte) {
 
 func TestAccountRoundTrip(t *testing.T) {
 	small := &buffer.Account{Probe: "t/s", Lines: []buffer.AccountLine{
-		{Epoch: 1<<64 - 1, EpochStart: 1_772_366_400_000, Source: "device/sw", From: 3, Next: 1000,
+		{Epoch: 1<<64 - 1, EpochStart: 1_772_366_400_000, Prev: 1<<64 - 2, N: 7, Source: "device/sw", From: 3, Next: 1000,
 			Pending: []buffer.TierRanges{{Tier: 0, Ranges: ranges(3, 5)}, {Tier: 2, Ranges: block.Ranges{{First: 600, End: 700}}}},
 			Gaps:    []store.Gap{{Epoch: 1<<64 - 1, Source: "device/sw", Range: block.Range{First: 100, End: 105}, T0: 5, T1: 6, Reason: "budget"}}},
 		{Epoch: 2, Source: "box"},

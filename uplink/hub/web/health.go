@@ -66,13 +66,16 @@ func (w *Web) judge(x *hub.SiteInfo, sum *summary) *health {
 	return h
 }
 
-// problems lists what the box said is wrong.
+// problems lists what the box said is wrong, and what the hub has found out itself.
 func (w *Web) problems(h *health, x *hub.SiteInfo) {
 	st := x.Status
+	add := func(t tone, text, title string) { h.Problems = append(h.Problems, note{t, text, title}) }
+	if x.Cloned {
+		add(warn, "cloned disk", "two boxes go on from one disk, or it was put back from a copy: enrol one of them under a name of its own")
+	}
 	if st == nil {
 		return
 	}
-	add := func(t tone, text, title string) { h.Problems = append(h.Problems, note{t, text, title}) }
 	if st.Verdict != nil && *st.Verdict != "" {
 		add(warn, words(*st.Verdict), "the box's verdict")
 	}

@@ -254,12 +254,14 @@ func (x *Account) GetLine() []*AccountLine {
 type AccountLine struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"fixed64,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	EpochStart    int64                  `protobuf:"varint,2,opt,name=epoch_start,json=epochStart,proto3" json:"epoch_start,omitempty"` // Unix ms
+	EpochStart    int64                  `protobuf:"varint,2,opt,name=epoch_start,json=epochStart,proto3" json:"epoch_start,omitempty"` // Unix ms; 0: not known
 	Source        string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	From          uint64                 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
 	Next          uint64                 `protobuf:"varint,5,opt,name=next,proto3" json:"next,omitempty"`
 	Pending       []*Tier                `protobuf:"bytes,6,rep,name=pending,proto3" json:"pending,omitempty"`
 	Gap           []*Gap                 `protobuf:"bytes,7,rep,name=gap,proto3" json:"gap,omitempty"`
+	Prev          uint64                 `protobuf:"fixed64,8,opt,name=prev,proto3" json:"prev,omitempty"` // the epoch before; 0: there was none, or it is not known
+	N             uint64                 `protobuf:"varint,9,opt,name=n,proto3" json:"n,omitempty"`        // rises from epoch to epoch; 0: of a box that does not count them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -341,6 +343,20 @@ func (x *AccountLine) GetGap() []*Gap {
 		return x.Gap
 	}
 	return nil
+}
+
+func (x *AccountLine) GetPrev() uint64 {
+	if x != nil {
+		return x.Prev
+	}
+	return 0
+}
+
+func (x *AccountLine) GetN() uint64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
 }
 
 // Tier is ranges of batch numbers of one tier. range holds pairs: the distance
@@ -561,7 +577,7 @@ const file_uplink_wire_wirepb_wire_proto_rawDesc = "" +
 	"\x06schema\x18\x02 \x01(\fR\x06schema\"S\n" +
 	"\aAccount\x12\x14\n" +
 	"\x05probe\x18\x01 \x01(\tR\x05probe\x122\n" +
-	"\x04line\x18\x02 \x03(\v2\x1e.siteprobe.wire.v1.AccountLineR\x04line\"\xe1\x01\n" +
+	"\x04line\x18\x02 \x03(\v2\x1e.siteprobe.wire.v1.AccountLineR\x04line\"\x83\x02\n" +
 	"\vAccountLine\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1f\n" +
 	"\vepoch_start\x18\x02 \x01(\x03R\n" +
@@ -570,7 +586,9 @@ const file_uplink_wire_wirepb_wire_proto_rawDesc = "" +
 	"\x04from\x18\x04 \x01(\x04R\x04from\x12\x12\n" +
 	"\x04next\x18\x05 \x01(\x04R\x04next\x121\n" +
 	"\apending\x18\x06 \x03(\v2\x17.siteprobe.wire.v1.TierR\apending\x12(\n" +
-	"\x03gap\x18\a \x03(\v2\x16.siteprobe.wire.v1.GapR\x03gap\"0\n" +
+	"\x03gap\x18\a \x03(\v2\x16.siteprobe.wire.v1.GapR\x03gap\x12\x12\n" +
+	"\x04prev\x18\b \x01(\x06R\x04prev\x12\f\n" +
+	"\x01n\x18\t \x01(\x04R\x01n\"0\n" +
 	"\x04Tier\x12\x12\n" +
 	"\x04tier\x18\x01 \x01(\rR\x04tier\x12\x14\n" +
 	"\x05range\x18\x02 \x03(\x04R\x05range\"i\n" +
