@@ -1,0 +1,53 @@
+package buffer_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/siteprobe/siteprobe/buffer"
+)
+
+// With a page of one table gone nothing at all may be lost: neither blocks, nor
+// which of them were delivered, nor why others are missing.
+func TestSalvageIsComplete(t *testing.T) {
+	s := crashed(t, 1, 1)
+	for _, table := range []string{"epoch", "gap", "probe", "pending", "block_time", "pending_id"} {
+		t.Run(table, func(t *testing.T) {
+			cfg, l := s.restore(t)
+			b, _ := l.resume(cfg)
+			hub := len(l.hub)
+			spoil(t, cfg.Path, table)
+			if err := b.Close(); err != nil {
+				t.Log(err)
+			}
+			b, _ = l.resume(cfg)
+			l.settle(b)
+			if aside, _ := filepath.Glob(cfg.Path + ".damaged-*"); len(aside) == 0 {
+				t.Fatal("not set aside")
+			}
+			if err := b.Salvage(); err != nil {
+				t.Fatal(err)
+			}
+			before, err := b.Account(buffer.Everything)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gaps := 0
+			for _, x := range before.Lines {
+				for _, g := range x.Gaps {
+					if gaps += int(g.End - g.First); g.Reason == buffer.ReasonBudget && g.T0 == 0 {
+						t.Errorf("%+v", g)
+					}
+				}
+			}
+			l.drain(b)
+			if n := l.settle(b); n != 0 {
+				t.Errorf("%d batches are gone", n)
+			}
+			if l.lost() != gaps {
+				t.Errorf("%d batches are nowhere, %d are gaps", l.lost(), gaps)
+			}
+			t.Logf("%d batches committed, %d delivered before, %d in all, %d gaps, %d points shown", len(l.batches), hub, len(l.hub), gaps, l.shown(b))
+		})
+	}
+}
