@@ -34,6 +34,7 @@ type witness struct {
 	batches map[name]collectors.Batch
 	next    map[uint64]map[string]uint64
 	hub     map[name]bool
+	dropped map[name]string // the gaps before the crash, and why
 	epoch   uint64
 	clock   *clock
 }
@@ -219,14 +220,14 @@ func (l *witness) answer(a *buffer.Account) (*buffer.Answer, map[uint64]map[stri
 	return out, next
 }
 
-// lost counts the committed batches that the hub lacks.
-func (l *witness) lost() (n int) {
+// lost returns the committed batches that the hub lacks.
+func (l *witness) lost() (out []name) {
 	for k := range l.batches {
 		if !l.hub[k] {
-			n++
+			out = append(out, k)
 		}
 	}
-	return n
+	return out
 }
 
 // shown compares what look-ups show with what was committed.
@@ -273,15 +274,28 @@ func (l *witness) shown(b *buffer.Buffer) (points int) {
 	return points
 }
 
+// gapsOf returns the batches that are in gaps, and why.
+func gapsOf(a *buffer.Account) map[name]string {
+	out := map[name]string{}
+	for _, x := range a.Lines {
+		for _, g := range x.Gaps {
+			for n := g.First; n < g.End; n++ {
+				out[name{x.Epoch, x.Source, n}] = g.Reason
+			}
+		}
+	}
+	return out
+}
+
 // wreckage is what lies on the disk when the process dies.
 type wreckage struct {
 	*witness
 	files map[string][]byte // by name below the folder
 }
 
-// crashed makes a buffer with everything in it, of about mb megabytes, and what a
+// wrecked makes a buffer with everything in it, of about mb megabytes, and what a
 // crash leaves of it.
-func crashed(t testing.TB, seed uint64, mb int) *wreckage {
+func wrecked(t testing.TB, seed uint64, mb int) *wreckage {
 	dir := t.TempDir()
 	cfg := config(dir)
 	l := newWitness(t)
@@ -337,6 +351,11 @@ func crashed(t testing.TB, seed uint64, mb int) *wreckage {
 	small.Budget = buffer.MinBudget
 	b := opened(small)
 	fill(b, 3<<19) // more than fits: gaps
+	a, err := b.Account(buffer.Everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.dropped = gapsOf(a)
 	b.Close()
 	for range 2 {
 		b = opened(cfg)
@@ -346,7 +365,7 @@ func crashed(t testing.TB, seed uint64, mb int) *wreckage {
 	b = opened(cfg)
 	fill(b, mb<<20/3)
 	s := &wreckage{l, map[string][]byte{}}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) == ".lock" {
 			return err
 		}

@@ -41,11 +41,12 @@ func (b *Buffer) openStore() error {
 		b.tell(e)
 	}
 	b.told = nil
+	wake(b.wreck) // there may be something to salvage
 	return nil
 }
 
 func (b *Buffer) storeOptions() store.Options {
-	o := store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync, Sync: b.opt.Sync}
+	o := store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync, Sync: b.opt.Sync, KeepTorn: true}
 	if aside, err := store.Asides(b.cfg.Path); err != nil || len(aside) > 0 {
 		o.Below = roomBelow
 	}
@@ -78,7 +79,6 @@ func (b *Buffer) setAside(why string, cause error) error {
 		return err
 	}
 	b.at(PointSetAside)
-	wake(b.wreck)
 	b.log.Error("the buffer's database was set aside, a fresh one takes its place", "why", why, "kept_as", to, "error", cause)
 	b.told = append(b.told, collectors.Event{
 		Kind: "buffer_quarantine", Severity: collectors.Error,

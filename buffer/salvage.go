@@ -153,7 +153,7 @@ func (b *Buffer) salvage(a *store.Aside) error {
 	if err := s.gaps(); err != nil {
 		return err
 	}
-	ours := len(s.probes) > 0 || a.Why == "damaged"
+	ours := len(s.probes) > 0 || a.Why == "damaged" || a.Why == store.WhyTorn
 	missing, err := s.missing()
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (b *Buffer) salvage(a *store.Aside) error {
 	if err := a.Settle(ours); err != nil {
 		return err
 	}
-	if ours {
+	if ours && (a.Why != store.WhyTorn || s.blocks > 0) {
 		s.tell(filepath.Base(a.Path), missing)
 	}
 	return nil
@@ -242,7 +242,7 @@ func (s *salvage) held(h *block.Head) bool {
 func (s *salvage) block(at store.Found, pending bool) error {
 	x, probe, err := s.w.Block(at)
 	if err != nil {
-		if pending { // else it was deleted and its chain used again, or the hub has it
+		if pending && !s.w.LogOnly() { // else it was deleted and its chain used again, or the hub has it
 			s.damaged++
 		}
 		return nil

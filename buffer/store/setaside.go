@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/siteprobe/siteprobe/buffer/store/sqlitefile"
 )
 
 // stampFormat is the time in the name of what was set aside.
@@ -30,13 +33,61 @@ type Aside struct {
 // SetAside renames the database and its companions, so that a fresh one can take
 // its place; it returns the new name, which says why and when.
 func SetAside(path, why string, now time.Time) (string, error) {
+	to := asideName(path, why, now)
+	return to, rename(path, to)
+}
+
+func asideName(path, why string, now time.Time) string {
 	base := fmt.Sprintf("%s.%s-%s", path, why, now.UTC().Format(stampFormat))
 	to := base
 	for i := 1; taken(to); i++ {
 		to = fmt.Sprintf("%s-%d", base, i)
 	}
-	return to, rename(path, to)
+	return to
 }
+
+// WhyTorn is the word for a log that SQLite reads in part only; the rest is kept,
+// without a database.
+const WhyTorn = "torn"
+
+// keepTorn copies a log that is damaged before its end. It is as long as the log
+// ever gets: a few megabytes.
+func keepTorn(path string, now time.Time) error {
+	f, err := os.Open(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the log: %w", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("looking at the log: %w", err)
+	}
+	if st.Size() > maxKept || !sqlitefile.TornLog(sqlitefile.Source{ReaderAt: f, Size: st.Size()}, pageSize) {
+		return nil
+	}
+	to := asideName(path, WhyTorn, now) + "-wal"
+	out, err := os.OpenFile(to+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = io.Copy(out, f)
+		err = errors.Join(err, out.Sync(), out.Close())
+	}
+	if err == nil {
+		if err = os.Rename(to+".new", to); err == nil {
+			err = SyncDir(filepath.Dir(path))
+		}
+	}
+	if err != nil {
+		_ = os.Remove(to + ".new")
+		return nil // a disk without room for it is no reason not to open what there is
+	}
+	return nil
+}
+
+// maxKept is more than a log grows to.
+const maxKept = 64 << 20
 
 // taken tells whether anything has a name, or had it until it was settled.
 func taken(path string) bool {
@@ -83,7 +134,7 @@ func Asides(path string) ([]Aside, error) {
 		name := strings.TrimSuffix(strings.TrimSuffix(e.Name(), "-wal"), "-shm")
 		rest, ok := strings.CutPrefix(name, filepath.Base(path)+".")
 		why, at, dash := strings.Cut(rest, "-")
-		if !ok || !dash || why != "damaged" && why != "foreign" && why != "newer" {
+		if !ok || !dash || why != "damaged" && why != "foreign" && why != "newer" && why != WhyTorn || strings.HasSuffix(name, ".new") {
 			continue
 		}
 		info, err := e.Info()
@@ -138,7 +189,7 @@ const keepSettled = 2
 
 // Prune deletes what was set aside and is of no more use, and returns that. Of what
 // has been read to its end the newest two stay, together up to a quarter of budget,
-// for whoever wants to look. What is still to be read stays up to budget, the
+// for whoever wants to look; of logs, none. What is still to be read stays up to budget, the
 // newest first and that always. A foreign file in which nothing was ours is
 // somebody's, and never touched.
 func Prune(path string, budget int64) (gone []Aside, err error) {
@@ -152,6 +203,8 @@ func Prune(path string, budget int64) (gone []Aside, err error) {
 		keep := true
 		switch {
 		case a.Why == "foreign" && a.Settled:
+		case a.Why == WhyTorn && a.Settled:
+			keep = false
 		case a.Settled:
 			if keep = read < keepSettled && sizeRead+a.Size <= budget/4; keep {
 				read++

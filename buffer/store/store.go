@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
@@ -101,6 +102,9 @@ type Options struct {
 	// Below is how many numbers a database that is made leaves free before its first
 	// block: for blocks that are older than it, see [Tx.PutBelow].
 	Below int64
+	// KeepTorn has what a damaged log holds behind the damage kept as [Aside], before
+	// SQLite passes it over and overwrites it.
+	KeepTorn bool
 }
 
 // Open opens the database at path and makes it if there is none.
@@ -143,6 +147,11 @@ func (s *Store) open(o Options) error {
 	}
 	if err := looksLikeSQLite(s.path); err != nil {
 		return err
+	}
+	if o.KeepTorn && !o.ReadOnly {
+		if err := keepTorn(s.path, time.Now()); err != nil {
+			return err
+		}
 	}
 	sync := cmp.Or(o.Sync, "FULL")
 	if o.NoSync {

@@ -24,6 +24,7 @@ type Wreck struct {
 	pending []int64 // sorted; nil where it is not known what was pending
 	gaps    []FoundGap
 	epochs  []FoundEpoch
+	logOnly bool
 }
 
 // Found is a row that looks like a block or a schema, and where it lies.
@@ -82,6 +83,7 @@ func OpenWreck(path string) (*Wreck, error) {
 		}
 		src[i] = sqlitefile.Source{ReaderAt: f, Size: st.Size()}
 	}
+	w.logOnly = src[0].ReaderAt == nil
 	if w.f, err = sqlitefile.Open(src[0], src[1], pageSize); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("opening what was set aside: %w", err)
@@ -253,6 +255,10 @@ func (w *Wreck) wasPending() []int64 {
 	}
 	return out
 }
+
+// LogOnly tells that there is but a log: rows in it may go on in pages that are in
+// the database still.
+func (w *Wreck) LogOnly() bool { return w.logOnly }
 
 // Blocks returns what may be blocks, the newest first.
 func (w *Wreck) Blocks() []Found { return w.blocks }

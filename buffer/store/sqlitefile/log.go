@@ -22,6 +22,13 @@ func (s sums) add(order binary.ByteOrder, x []byte) sums {
 	return s
 }
 
+// TornLog tells whether a log holds what SQLite will not see because something
+// before it is damaged.
+func TornLog(wal Source, pageSize int) bool {
+	_, torn := readLog(wal, pageSize)
+	return len(torn) > 0
+}
+
 // readLog returns where the newest version of each page lies: of the transactions
 // that SQLite would see; and of later frames that are whole by themselves, because
 // the checksum of each goes on from that of the one before.
@@ -69,7 +76,7 @@ func readLog(wal Source, pageSize int) (committed, torn map[uint32]int64) {
 			torn[page] = off + frameHeader
 		}
 	}
-	if !whole {
+	if len(torn) > 0 {
 		// A transaction that the damage cut in two may be whole but for that.
 		for page, off := range open {
 			if _, ok := torn[page]; !ok {
