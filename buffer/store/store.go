@@ -204,25 +204,11 @@ func (s *Store) open(o Options) error {
 		case version > userVersion:
 			return fmt.Errorf("%w (tables of version %d, this one knows %d)", ErrNewer, version, userVersion)
 		}
-		return tx.queryRow("SELECT count(*) FROM probe").Scan(new(int64))
+		if version < userVersion {
+			return nil // for reading only, and until its owner has brought it up to date
+		}
+		return tx.intact()
 	})
-}
-
-// looksLikeSQLite refuses a file that is something else before SQLite touches it.
-func looksLikeSQLite(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	magic := make([]byte, 16)
-	if n, _ := f.Read(magic); n > 0 && string(magic[:n]) != "SQLite format 3\x00" {
-		return ErrForeign
-	}
-	return nil
 }
 
 // prepare makes the tables in an empty database, brings older ones up to date, and
@@ -251,6 +237,9 @@ func (s *Store) prepare(o Options) error {
 	}
 	if todo != "" {
 		if _, err := tx.Exec(fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d; %s", applicationID, userVersion, todo)); err != nil {
+			if se := (sqlite3.Error{}); errors.As(err, &se) && se.Code == sqlite3.ErrError {
+				return fmt.Errorf("%w: bringing its tables up to date: %w", ErrDamaged, err)
+			}
 			return err
 		}
 		if n == 0 && o.Below > 0 {

@@ -28,10 +28,10 @@ type row struct {
 
 // database makes one with n rows of up to 70,000 octets, half of them deleted or
 // changed since, and returns its bytes and its log's as a crash would leave them.
-func database(t testing.TB, n int) (db, wal []byte, rows map[int64]row) {
+func database(t testing.TB, n, pageSize int) (db, wal []byte, rows map[int64]row) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.db")
-	c, err := sql.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_synchronous=OFF")
+	c, err := sql.Open("sqlite3", "file:"+path+"?_synchronous=OFF")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +43,7 @@ func database(t testing.TB, n int) (db, wal []byte, rows map[int64]row) {
 			t.Fatal(err)
 		}
 	}
+	exec(fmt.Sprintf("PRAGMA journal_mode=DELETE; PRAGMA page_size=%d; VACUUM; PRAGMA journal_mode=WAL", pageSize))
 	exec("CREATE TABLE a(id INTEGER PRIMARY KEY, n INTEGER, text TEXT, blob BLOB)")
 	exec("CREATE TABLE b(x TEXT, y INTEGER, z BLOB, PRIMARY KEY(x, y)) WITHOUT ROWID")
 	r := rand.New(rand.NewPCG(1, 2))
@@ -74,7 +75,9 @@ func database(t testing.TB, n int) (db, wal []byte, rows map[int64]row) {
 	return db, wal, rows
 }
 
-func open(t testing.TB, db, wal []byte) *sqlitefile.File {
+func open(t testing.TB, db, wal []byte) *sqlitefile.File { return openAs(t, db, wal, pageSize) }
+
+func openAs(t testing.TB, db, wal []byte, pageSize int) *sqlitefile.File {
 	t.Helper()
 	source := func(b []byte) sqlitefile.Source {
 		return sqlitefile.Source{ReaderAt: bytes.NewReader(b), Size: int64(len(b))}
@@ -122,7 +125,7 @@ func read(f *sqlitefile.File, c *sqlitefile.Cell) (id int64, x row, ok bool) {
 func same(a, b row) bool { return a.n == b.n && a.text == b.text && bytes.Equal(a.blob, b.blob) }
 
 func TestReadsWhatSQLiteWrote(t *testing.T) {
-	db, wal, rows := database(t, 300)
+	db, wal, rows := database(t, 300, pageSize)
 	f := open(t, db, wal)
 	found := scan(f)
 	for id, want := range rows {
@@ -155,7 +158,7 @@ func TestReadsWhatSQLiteWrote(t *testing.T) {
 
 // Without its first page and all that stand above rows, the rows are there.
 func TestNeedsNoTree(t *testing.T) {
-	db, wal, rows := database(t, 300)
+	db, wal, rows := database(t, 300, pageSize)
 	f := open(t, db, wal)
 	full := bytes.Clone(db)
 	for n := range f.Pages() { // the log's pages too, as a checkpoint would
@@ -178,7 +181,7 @@ func TestNeedsNoTree(t *testing.T) {
 
 // What SQLite would not see behind damage in the log is found when it is asked for.
 func TestTornLog(t *testing.T) {
-	db, wal, rows := database(t, 300)
+	db, wal, rows := database(t, 300, pageSize)
 	whole := len(scan(open(t, db, wal)))
 	for _, at := range []int{8, 20, 32 + 5*(24+pageSize) + 100, len(wal) / 2} {
 		w := bytes.Clone(wal)
@@ -204,12 +207,13 @@ func TestTornLog(t *testing.T) {
 // Whatever a file holds, reading it ends within its size and does not take much
 // memory.
 func FuzzFile(f *testing.F) {
-	db, wal, _ := database(f, 12)
+	const pageSize = 512 // a fuzzer gets further with less
+	db, wal, _ := database(f, 12, pageSize)
 	f.Add(db[:min(len(db), 4*pageSize)], wal[:min(len(wal), 3*(24+pageSize)+32)])
 	f.Add(db[:pageSize], []byte{})
 	f.Add([]byte{}, wal[:min(len(wal), 2*(24+pageSize)+32)])
 	f.Fuzz(func(t *testing.T, db, wal []byte) {
-		x := open(t, db, wal)
+		x := openAs(t, db, wal, pageSize)
 		for _, torn := range []bool{false, true} {
 			x.UseTorn(torn)
 			for n := range x.Pages() {

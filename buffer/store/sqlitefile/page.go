@@ -81,59 +81,65 @@ func (f *File) parse(n uint32, b []byte) (Page, error) {
 	if list+2*count > len(b) {
 		return p, fmt.Errorf("%w: page %d has %d cells", ErrDamaged, n, count)
 	}
-	p.Cells = make([]Cell, 0, count)
+	// Cells do not overlap, so together they are no longer than the page. Without this
+	// a page could name the same chain two thousand times.
+	room := len(b) - list - 2*count
 	for i := range count {
 		from := int(binary.BigEndian.Uint16(b[list+2*i:]))
 		if from < list+2*count || from >= len(b) {
 			p.Broken++
 			continue
 		}
-		if c, ok := parseCell(p.Kind, b[from:], len(b)); ok {
-			p.Cells = append(p.Cells, c)
-		} else {
+		c, n := parseCell(p.Kind, b[from:], len(b))
+		if room -= n; n == 0 || room < 0 {
 			p.Broken++
+			continue
 		}
+		p.Cells = append(p.Cells, c)
 	}
 	return p, nil
 }
 
-// parseCell reads a cell that begins b; u is the page's size.
-func parseCell(k Kind, b []byte, u int) (c Cell, ok bool) {
+// parseCell reads a cell that begins b; u is the page's size. It returns how long
+// the cell is, 0 if it cannot be read.
+func parseCell(k Kind, b []byte, u int) (c Cell, n int) {
+	whole := len(b)
 	if k == TableInterior || k == IndexInterior {
 		if len(b) < 4 {
-			return c, false
+			return c, 0
 		}
 		c.Child, b = be32(b), b[4:]
 	}
 	if k != TableInterior {
 		x, n := varint(b)
 		if n == 0 {
-			return c, false
+			return c, 0
 		}
 		c.size, b = x, b[n:]
 	}
 	if k == TableInterior || k == TableLeaf {
 		x, n := varint(b)
 		if n == 0 {
-			return c, false
+			return c, 0
 		}
 		c.Rowid, b = int64(x), b[n:]
 	}
 	if k == TableInterior {
-		return c, true
+		return c, whole - len(b)
 	}
 	here := localPart(k, c.size, u)
 	if here > len(b) {
-		return c, false
+		return c, 0
 	}
 	c.local = b[:here]
 	if uint64(here) < c.size {
 		if len(b) < here+4 {
-			return c, false
+			return c, 0
 		}
 		c.overflow = be32(b[here:])
+		here += 4
 	}
-	return c, true
+	return c, whole - len(b) + here
 }
 
 // localPart is how much of a payload lies in its page.
