@@ -109,7 +109,7 @@ type tally struct {
 }
 
 // add has everything that a buffer holds handed out and accounted for, salvage
-// included, and checks it against the ledger.
+// included, and checks it against what was committed.
 func (s *tally) add(l *witness, b *buffer.Buffer, cfg buffer.Config, took time.Duration) {
 	l.t.Helper()
 	if took > serveWithin {

@@ -50,8 +50,8 @@ func asideName(path, why string, now time.Time) string {
 // without a database.
 const WhyTorn = "torn"
 
-// keepTorn copies a log that is damaged before its end. It is as long as the log
-// ever gets: a few megabytes.
+// keepTorn copies a log that is damaged before its end, which is as long as the log
+// ever gets: a few megabytes. One whose database is gone it sets aside.
 func keepTorn(path string, now time.Time) error {
 	f, err := os.Open(path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,6 +64,9 @@ func keepTorn(path string, now time.Time) error {
 	st, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("looking at the log: %w", err)
+	}
+	if db, err := os.Stat(path); st.Size() > 0 && (errors.Is(err, fs.ErrNotExist) || err == nil && db.Size() == 0) {
+		return rename(path, asideName(path, WhyTorn, now))
 	}
 	if st.Size() > maxKept || !sqlitefile.TornLog(sqlitefile.Source{ReaderAt: f, Size: st.Size()}, pageSize) {
 		return nil
