@@ -11,6 +11,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector costs about three times the tests' time; `make test RACE=` leaves it out.
 RACE ?= -race
 TIMEOUT ?= 20m
+# How long `make torture` fuzzes each target.
+FUZZTIME ?= 10m
 # The vulnerability database is not reachable everywhere.
 VULN_SECONDS ?= 60
 
@@ -65,6 +67,10 @@ bench:
 
 torture:
 	SITEPROBE_TORTURE=1 go test -timeout 6h -p 1 ./...
+	@for x in FuzzParse:buffer/block FuzzFile:buffer/store/sqlitefile FuzzSalvage:buffer/store FuzzOpen:buffer; do \
+	  echo "fuzzing $${x%%:*} for $(FUZZTIME)"; \
+	  go test -run '^$$' -fuzz "^$${x%%:*}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -timeout 6h ./$${x#*:} || exit 1; \
+	done
 
 generate:
 	go build -o bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go

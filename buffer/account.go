@@ -137,7 +137,13 @@ func (b *Buffer) Account(scope Scope) (*Account, error) {
 		}
 		for _, source := range sourcesOf(next[id]) {
 			k := key{id, source}
-			line := AccountLine{Epoch: id, EpochStart: rows[id].Start, Prev: rows[id].Prev, N: rows[id].N, Source: source, Next: next[id][source], Gaps: gaps[k]}
+			line := AccountLine{Epoch: id, EpochStart: rows[id].Start, Prev: rows[id].Prev, N: rows[id].N, Source: source, Next: next[id][source]}
+			for _, g := range gaps[k] {
+				// A gap is never ahead of what was committed, unless its row is damaged.
+				if g.End = min(g.End, line.Next); g.First < g.End {
+					line.Gaps = append(line.Gaps, g)
+				}
+			}
 			for _, tier := range slices.Sorted(maps.Keys(pending[k])) {
 				line.Pending = append(line.Pending, TierRanges{tier, *pending[k][tier]})
 			}
@@ -295,9 +301,8 @@ func (b *Buffer) applyEpoch(tx *store.Tx, epoch uint64, sources map[string]*answ
 			wanted = wanted || x.want.Overlaps(r.Cover[i].Range())
 		}
 		if has && r.Pending {
-			_, _, err := tx.Deliver(r.ID)
 			done.Delivered++
-			return err
+			return tx.DeliverRow(r)
 		}
 		if !wanted {
 			return nil

@@ -36,7 +36,9 @@
 // # When the disk fails
 //
 // A damaged, foreign or newer database is set aside under a name that says so and
-// a fresh one takes its place at once. When a commit fails the database is closed
+// a fresh one takes its place at once. What can still be read of it comes back in
+// the background ([Buffer.Salvage]). A single block that is damaged is dropped, with
+// a gap if it was pending; nothing damaged is sent or shown. When a commit fails the database is closed
 // and opened again, and what was not committed stays in memory (bounded) and is
 // tried again; [Stats].Trouble says so meanwhile.
 //
@@ -85,7 +87,8 @@ type Options struct {
 	// LogBytes is how long the log gets before it is copied into the database; 0:
 	// [store.CheckpointBytes]. A test that wants many checkpoints makes it short.
 	LogBytes int64
-	// Manual leaves commits to Flush and Close; for tests that must know when.
+	// Manual leaves commits to Flush and Close, maintenance to Maintain, and salvage to
+	// Salvage; for tests that must know when.
 	Manual bool
 }
 
@@ -160,6 +163,9 @@ type Buffer struct {
 	full      chan struct{}
 	event     chan struct{}
 	damage    chan damage
+	wreck     chan struct{} // one slot: a database was set aside
+	behind    atomic.Int64  // how often blocks came in that are older than all others
+	salvaging sync.Mutex
 	stop      chan struct{}
 	done      chan struct{}
 }
@@ -191,7 +197,8 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		begun: map[uint64]store.Epoch{}, lent: map[int64]time.Time{}, barren: map[choice]bool{}, packed: 0.5, ratio: firstRatios, limits: map[string]*eventLimit{},
 		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4, opened: time.Now(), openedAt: opt.Clock.Now(),
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
-		event: make(chan struct{}, 1), damage: make(chan damage, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		event: make(chan struct{}, 1), damage: make(chan damage, 1),
+		wreck: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	b.room = sync.NewCond(&b.mu)
 	var err error
@@ -209,6 +216,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	b.stopMaintaining = cancel
 	if !opt.Manual {
 		b.maintaining.Go(func() { b.maintainLoop(ctx) })
+		b.maintaining.Go(b.salvageLoop)
 	}
 	return b, nil
 }

@@ -1,7 +1,6 @@
 package buffer
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -35,7 +34,7 @@ func (b *Buffer) count(tx *store.Tx, head int64, blocks []*block.Block) (at int6
 }
 
 // counted returns an epoch's note and the number of the last block that it counts;
-// 0 where there is none.
+// 0 where there is none that can be read.
 func counted(tx *store.Tx, epoch uint64) (m epochMark, upTo int64, err error) {
 	b, err := tx.Counted(epoch)
 	if err != nil || b == nil {
@@ -43,7 +42,7 @@ func counted(tx *store.Tx, epoch uint64) (m epochMark, upTo int64, err error) {
 	}
 	m, seq, err := parseSlot(b)
 	if err != nil {
-		return epochMark{}, 0, fmt.Errorf("%w: the note of an epoch: %w", store.ErrDamaged, err)
+		return epochMark{}, 0, nil // it is damaged: all blocks are read
 	}
 	return m, int64(seq), nil
 }

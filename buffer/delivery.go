@@ -61,12 +61,18 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	return blocks, readings, nil
 }
 
-// SchemaBytes returns the bytes of a schema, nil where it is not here.
+// SchemaBytes returns the bytes of a schema, nil where it is not here. One that is
+// lost and still in use comes back with the next batch.
 func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 	err = b.view(func(tx *store.Tx) error {
 		bytes, err = tx.SchemaBytes(id)
 		return err
 	})
+	if bytes == nil && err == nil {
+		b.mu.Lock()
+		clear(b.named)
+		b.mu.Unlock()
+	}
 	return bytes, err
 }
 

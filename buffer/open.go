@@ -41,11 +41,16 @@ func (b *Buffer) openStore() error {
 		b.tell(e)
 	}
 	b.told = nil
+	wake(b.wreck) // there may be something to salvage
 	return nil
 }
 
 func (b *Buffer) storeOptions() store.Options {
-	return store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync, Sync: b.opt.Sync}
+	o := store.Options{MaxBytes: int64(b.cfg.Budget), NoSync: b.opt.NoSync, Sync: b.opt.Sync, KeepTorn: true}
+	if aside, err := store.Asides(b.cfg.Path); err != nil || len(aside) > 0 {
+		o.Below = roomBelow
+	}
+	return o
 }
 
 func (b *Buffer) openUsable() (*store.Store, error) {
@@ -113,7 +118,7 @@ func (b *Buffer) loadMarks() error {
 			if ok && e.End != store.Unsettled {
 				continue
 			}
-			changed, err := b.raise(tx, e.ID, &m)
+			changed, err := b.raise(tx, e.ID, &m, ok)
 			if err != nil {
 				return err
 			}
@@ -155,8 +160,10 @@ func (b *Buffer) loadMarks() error {
 }
 
 // raise corrects an epoch's mark after an unclean end: the highest of file, blocks
-// and gaps counts. It tells whether that changed it.
-func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, err error) {
+// and gaps counts. It tells whether that changed it. Rows may be damaged unnoticed:
+// what goes beyond the file is believed of whole blocks only, and of gaps only
+// where there is no file, for they are never ahead of it.
+func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark, filed bool) (changed bool, err error) {
 	m.Next = maps.Clone(m.Next)
 	if m.Next == nil {
 		m.Next = map[string]uint64{}
@@ -178,6 +185,11 @@ func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, 
 		*m = note
 	}
 	err = tx.Rows(func(r *store.Row) error {
+		if beyond(r.Cover, m.Next) {
+			if ok, err := tx.Whole(r.Seq); err != nil || !ok {
+				return err
+			}
+		}
 		for i := range r.Cover {
 			to(r.Cover[i].Source, r.Cover[i].Range().End)
 		}
@@ -186,10 +198,15 @@ func (b *Buffer) raise(tx *store.Tx, epoch uint64, m *epochMark) (changed bool, 
 		}
 		return nil
 	}, "WHERE b.seq>? AND b.epoch=?", upTo, int64(epoch))
-	if err == nil {
+	if err == nil && !filed {
 		err = tx.GapsOf(b.probe, epoch, func(g store.Gap) error { to(g.Source, g.End); return nil })
 	}
 	return changed, err
+}
+
+// beyond tells whether a cover has numbers that next does not count.
+func beyond(cover []block.Cover, next map[string]uint64) bool {
+	return slices.ContainsFunc(cover, func(c block.Cover) bool { return c.Range().End > next[c.Source] })
 }
 
 // settle writes the files that were wrong, and after that notes that all are

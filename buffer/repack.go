@@ -72,15 +72,9 @@ const maxHeld = 100_000
 
 // sections unpacks the parts of a block whose source is wanted.
 func (p *repack) sections(r *store.Row, want func(source string) bool) (out []block.Section, err error) {
-	var bytes []byte
 	missing := 0
 	err = p.b.view(func(tx *store.Tx) error {
-		var err error
-		if bytes, err = tx.Bytes(r.Seq); err != nil {
-			return err
-		}
-		x := &block.Block{Head: r.Head, ID: r.ID, Bytes: bytes}
-		_, x.HeadSize, err = block.ParseHead(bytes)
+		x, err := tx.Block(r.Seq)
 		if err != nil {
 			return err
 		}

@@ -9,8 +9,11 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
-// ReasonBudget is the reason of a gap that the budget forced.
-const ReasonBudget = "budget"
+// Reasons of gaps that the box itself makes.
+const (
+	ReasonBudget  = "budget"  // the budget forced it
+	ReasonDamaged = "damaged" // the block was not any more what had been written
+)
 
 func eventTrouble(was string) collectors.Event {
 	return collectors.Event{Kind: "buffer_trouble", Severity: collectors.Error,
@@ -91,6 +94,9 @@ func (b *Buffer) makeSome(tx *store.Tx, need int64) (all int64, err error) {
 // trim lets go of delivered blocks that are older than even rollups are kept, a few
 // at a time.
 func (b *Buffer) trim() error {
+	if err := b.dropBad(); err != nil {
+		return b.failed(err)
+	}
 	if now := time.Now(); now.Sub(b.lastTrim) < time.Minute {
 		return nil
 	} else {

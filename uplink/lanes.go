@@ -21,6 +21,7 @@ type lanes struct {
 	liveFrom   int64 // blocks up to here are from before the session, or are wanted again
 	live, back int64 // how far each lane has come
 	again      []store.Pending
+	behind     int64 // the buffer's count when all pending blocks were looked at last
 
 	tries      map[block.ID]tries
 	parked     map[block.ID]bool
@@ -114,6 +115,10 @@ func (x *session) next(window int) ([]store.Pending, error) {
 	head := b.Head()
 	if head < x.live { // a fresh database took the place of a damaged one
 		x.live, x.liveFrom, x.back = head, head, 0
+	}
+	if n := b.Behind(); n != x.behind {
+		x.behind = n
+		x.rescan()
 	}
 	if x.live < head {
 		ps, err := b.PendingAfter(x.live, head, most)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,6 +19,15 @@ func (t *Tx) Probe(name string) (id int64, err error) {
 	res, err := t.exec("INSERT INTO probe(name) VALUES(?)", name)
 	if err != nil {
 		return 0, fmt.Errorf("adding probe %s: %w", name, err)
+	}
+	// Were it there twice, the index would have lost it, and what is kept under the
+	// old number would never be looked at again.
+	var n int
+	if err := t.queryRow("SELECT count(*) FROM probe NOT INDEXED WHERE name=?", name).Scan(&n); err != nil {
+		return 0, err
+	}
+	if n > 1 {
+		return 0, fmt.Errorf("%w: the index of probes lacks %s", ErrDamaged, name)
 	}
 	return res.LastInsertId()
 }
@@ -79,13 +89,26 @@ func (t *Tx) PutSchema(id block.ID, bytes []byte) error {
 	return err
 }
 
-// SchemaBytes returns a schema's bytes, nil where it is not here.
+// SchemaBytes returns a schema's bytes, nil where it is not here or damaged.
 func (t *Tx) SchemaBytes(id block.ID) (b []byte, err error) {
+	b, _, err = t.schema(id)
+	return b, err
+}
+
+func (t *Tx) schema(id block.ID) (b []byte, s *collectors.Schema, err error) {
 	err = t.queryRow("SELECT bytes FROM schema WHERE hash=?", id[:]).Scan(&b)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return b, err
+	if err != nil {
+		return nil, nil, err
+	}
+	got, s, err := t.s.codec.DecodeSchema(b)
+	if err != nil || got != id {
+		t.s.bad.schema(id)
+		return nil, nil, nil
+	}
+	return b, s, nil
 }
 
 // HasSchema tells whether a schema is here.
@@ -102,12 +125,8 @@ func (t *Tx) Schema(id block.ID) *collectors.Schema {
 	if s := t.s.schemas.get(id); s != nil {
 		return s
 	}
-	b, err := t.SchemaBytes(id)
-	if err != nil || b == nil {
-		return nil
-	}
-	_, s, err := t.s.codec.DecodeSchema(b)
-	if err != nil {
+	_, s, err := t.schema(id)
+	if err != nil || s == nil {
 		return nil
 	}
 	t.s.schemas.put(id, s)
@@ -155,6 +174,21 @@ func (t *Tx) PutBlock(probe int64, b *block.Block, pending bool) error {
 	return t.putBlock(nil, probe, b, pending)
 }
 
+// PutBelow keeps a block that is older than all others: its number is below theirs
+// while there are such (see Options.Below), so that it is sent after them and
+// dropped before them.
+func (t *Tx) PutBelow(probe int64, b *block.Block, pending bool) error {
+	var seq sql.NullInt64
+	err := t.queryRow("SELECT coalesce((SELECT min(seq)-1 FROM block), (SELECT seq FROM sqlite_sequence WHERE name='block'))").Scan(&seq)
+	if err != nil {
+		return fmt.Errorf("keeping a block: %w", err)
+	}
+	if seq.Int64 < 1 {
+		return t.putBlock(nil, probe, b, pending)
+	}
+	return t.putBlock(&seq.Int64, probe, b, pending)
+}
+
 // PutBlockAt is PutBlock under a number that is free.
 func (t *Tx) PutBlockAt(seq, probe int64, b *block.Block, pending bool) error {
 	return t.putBlock(&seq, probe, b, pending)
@@ -177,11 +211,11 @@ func (t *Tx) putBlock(at *int64, probe int64, b *block.Block, pending bool) erro
 	if !pending {
 		return nil
 	}
-	seq, err := res.LastInsertId()
+	n, err := res.LastInsertId()
 	if err != nil {
 		return err
 	}
-	return t.addPending(seq, b.Class, b.ID, len(b.Bytes), b.Readings)
+	return t.addPending(n, b.Class, b.ID, len(b.Bytes), b.Readings)
 }
 
 func (t *Tx) addPending(seq int64, class block.Class, id block.ID, size, readings int) error {
@@ -202,6 +236,12 @@ func (t *Tx) Deliver(id block.ID) (readings int, ok bool, err error) {
 	return readings, err == nil, err
 }
 
+// DeliverRow marks a block as delivered, whatever name the table has for it.
+func (t *Tx) DeliverRow(r *Row) error {
+	_, err := t.exec("DELETE FROM pending WHERE seq=?", r.Seq)
+	return err
+}
+
 // Row is a block in the table, without its body.
 type Row struct {
 	Seq     int64
@@ -213,7 +253,8 @@ type Row struct {
 }
 
 // Rows calls f for the head of every block that the condition chooses: SQL over
-// the columns of block b and pending p.
+// the columns of block b and pending p. A head that cannot be read is passed over
+// and noted as damaged.
 func (t *Tx) Rows(f func(*Row) error, cond string, args ...any) error {
 	q := "SELECT b.seq, b.id, p.seq IS NOT NULL, length(b.head)+length(b.body), b.t0, b.t1, b.head FROM block b LEFT JOIN pending p ON p.seq=b.seq " + cond
 	return t.each(q, args, func(scan func(...any) error) error {
@@ -224,7 +265,8 @@ func (t *Tx) Rows(f func(*Row) error, cond string, args ...any) error {
 		}
 		h, _, err := block.ParseHead(head)
 		if err != nil {
-			return fmt.Errorf("block %d: %w: %w", r.Seq, ErrDamaged, err)
+			t.s.bad.block(r.Seq)
+			return nil
 		}
 		r.ID, _ = block.IDFrom(id)
 		r.Head = *h
@@ -265,30 +307,47 @@ type Pending struct {
 }
 
 // PendingAfter returns pending blocks with after < seq <= until in rising order,
-// at least one if there is any, up to about maxBytes together.
+// at least one if there is any, up to about maxBytes together. What is damaged is
+// passed over and noted.
 func (t *Tx) PendingAfter(after, until int64, maxBytes int) ([]Pending, error) {
 	var out []Pending
 	size := 0
-	err := t.each("SELECT p.seq, p.class, p.id, b.t0, p.readings, b.head, b.body FROM pending p JOIN block b ON b.seq=p.seq WHERE p.seq>? AND p.seq<=? ORDER BY p.seq LIMIT 512",
-		[]any{after, until}, func(scan func(...any) error) error {
-			var p Pending
-			var id, head, body []byte
-			if err := scan(&p.Seq, &p.Class, &id, &p.T0, &p.Readings, &head, &body); err != nil {
-				return err
-			}
-			p.ID, _ = block.IDFrom(id)
-			p.Bytes = append(head, body...)
-			if size += len(p.Bytes); size > maxBytes && len(out) > 0 {
-				return errEnough
-			}
-			out = append(out, p)
-			return nil
-		})
-	if errors.Is(err, errEnough) {
-		err = nil
+	for rows := maxPendingRows; rows == maxPendingRows && len(out) == 0; {
+		rows = 0
+		// The join is an outer one: a number without a block would be pending for ever.
+		err := t.each("SELECT p.seq, p.class, p.id, coalesce(b.t0, 0), p.readings, b.head, b.body FROM pending p LEFT JOIN block b ON b.seq=p.seq WHERE p.seq>? AND p.seq<=? ORDER BY p.seq LIMIT ?",
+			[]any{after, until, maxPendingRows}, func(scan func(...any) error) error {
+				var p Pending
+				var id, head, body []byte
+				rows++
+				if err := scan(&p.Seq, &p.Class, &id, &p.T0, &p.Readings, &head, &body); err != nil {
+					return err
+				}
+				after, p.Bytes = p.Seq, append(head, body...)
+				b, ok := whole(id, p.Bytes)
+				if !ok || b != nil && !bytes.Equal(id, b.ID[:]) {
+					t.s.bad.block(p.Seq) // under another name an acknowledgement would not find it
+				}
+				if !ok {
+					return nil
+				}
+				if p.ID, _ = block.IDFrom(id); b != nil {
+					p.ID, p.Class, p.T0, p.Readings = b.ID, b.Class, b.Wall(b.T0), b.Readings
+				}
+				if size += len(p.Bytes); size > maxBytes && len(out) > 0 {
+					return errEnough
+				}
+				out = append(out, p)
+				return nil
+			})
+		if err != nil && !errors.Is(err, errEnough) {
+			return out, err
+		}
 	}
-	return out, err
+	return out, nil
 }
+
+const maxPendingRows = 512
 
 var errEnough = errors.New("enough")
 
@@ -378,14 +437,16 @@ func (t *Tx) SchemaSize() (n int64, err error) {
 // every block.
 func (t *Tx) Named() (schemas map[block.ID]bool, epochs map[uint64]bool, err error) {
 	schemas, epochs = map[block.ID]bool{}, map[uint64]bool{}
-	err = t.each("SELECT head FROM block", nil, func(scan func(...any) error) error {
+	err = t.each("SELECT seq, head FROM block", nil, func(scan func(...any) error) error {
+		var seq int64
 		var head []byte
-		if err := scan(&head); err != nil {
+		if err := scan(&seq, &head); err != nil {
 			return err
 		}
 		h, _, err := block.ParseHead(head)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
+			t.s.bad.block(seq)
+			return nil
 		}
 		epochs[h.Epoch] = true
 		for _, id := range h.Schemas() {

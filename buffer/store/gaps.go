@@ -33,10 +33,37 @@ func (t *Tx) PutGap(probe int64, g Gap) error {
 	} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("looking for a gap to extend: %w", err)
 	}
-	_, err = t.exec("INSERT OR REPLACE INTO gap(probe, epoch, source, first, count, t0, t1, reason) VALUES(?,?,?,?,?,?,?,?)",
+	return t.putGap(probe, g)
+}
+
+func (t *Tx) putGap(probe int64, g Gap) error {
+	_, err := t.exec("INSERT OR REPLACE INTO gap(probe, epoch, source, first, count, t0, t1, reason) VALUES(?,?,?,?,?,?,?,?)",
 		probe, int64(g.Epoch), g.Source, int64(g.First), int64(g.End-g.First), g.T0, g.T1, g.Reason)
 	if err != nil {
 		return fmt.Errorf("keeping a gap: %w", err)
+	}
+	return nil
+}
+
+// FillGaps takes numbers out of the gaps: they are here after all.
+func (t *Tx) FillGaps(probe int64, epoch uint64, source string, r block.Range) error {
+	var hit []Gap
+	err := t.gaps(func(g Gap) error { hit = append(hit, g); return nil },
+		"SELECT epoch, source, first, count, t0, t1, reason FROM gap WHERE probe=? AND epoch=? AND source=? AND first<? AND first+count>?",
+		probe, int64(epoch), source, int64(r.End), int64(r.First))
+	if err != nil {
+		return err
+	}
+	for _, g := range hit {
+		if _, err := t.exec("DELETE FROM gap WHERE probe=? AND epoch=? AND source=? AND first=?", probe, int64(epoch), source, int64(g.First)); err != nil {
+			return fmt.Errorf("filling a gap: %w", err)
+		}
+		for _, left := range (block.Ranges{g.Range}).Subtract(block.Ranges{r}) {
+			g.Range = left
+			if err := t.putGap(probe, g); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -59,6 +86,9 @@ func (t *Tx) gaps(f func(Gap) error, q string, args ...any) error {
 			return err
 		}
 		g.Epoch, g.Range = uint64(epoch), block.Range{First: uint64(first), End: uint64(first + count)}
+		if !g.plausible() {
+			return nil // a row has no checksum; the next account finds the numbers missing
+		}
 		return f(g)
 	})
 }

@@ -134,8 +134,9 @@ func (h *history) wants(c *block.Cover) bool {
 }
 
 func (h *history) block(seq int64, head []byte) error {
-	hd, size, err := block.ParseHead(head)
+	hd, _, err := block.ParseHead(head)
 	if err != nil {
+		h.s.bad.block(seq)
 		return nil // a damaged block hides its own readings only
 	}
 	asKept := *hd
@@ -149,7 +150,11 @@ func (h *history) block(seq int64, head []byte) error {
 	if err != nil {
 		return err
 	}
-	b := &block.Block{Head: asKept, Bytes: append(head, body...), HeadSize: size}
+	b, err := block.Parse(append(head, body...))
+	if err != nil {
+		h.s.bad.block(seq)
+		return nil
+	}
 	sections, _, err := h.s.codec.Decode(b, h.tx.Schema, h.wants)
 	if err != nil {
 		return nil

@@ -9,13 +9,17 @@ import (
 	"github.com/siteprobe/siteprobe/buffer/block"
 )
 
-// Bytes returns a block's bytes.
-func (t *Tx) Bytes(seq int64) ([]byte, error) {
+// Block returns a block; one that is damaged is noted.
+func (t *Tx) Block(seq int64) (*block.Block, error) {
 	var head, body []byte
 	if err := t.queryRow("SELECT head, body FROM block WHERE seq=?", seq).Scan(&head, &body); err != nil {
 		return nil, err
 	}
-	return append(head, body...), nil
+	b, err := block.Parse(append(head, body...))
+	if errors.Is(err, block.ErrDamaged) {
+		t.s.bad.block(seq)
+	}
+	return b, err
 }
 
 // Same tells whether a row is still there and in the same state.

@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -89,6 +88,7 @@ type Store struct {
 	version int64 // of the tables; below userVersion only for reading
 
 	schemas schemaCache
+	bad     badRows
 }
 
 // Options of Open.
@@ -99,6 +99,12 @@ type Options struct {
 	// Sync is SQLite's synchronous, which NoSync overrides; empty: FULL. The fault
 	// lab weakens it, to see that it would find a loss.
 	Sync string
+	// Below is how many numbers a database that is made leaves free before its first
+	// block: for blocks that are older than it, see [Tx.PutBelow].
+	Below int64
+	// KeepTorn has what a damaged log holds behind the damage kept as [Aside], before
+	// SQLite passes it over and overwrites it.
+	KeepTorn bool
 }
 
 // Open opens the database at path and makes it if there is none.
@@ -142,6 +148,11 @@ func (s *Store) open(o Options) error {
 	if err := looksLikeSQLite(s.path); err != nil {
 		return err
 	}
+	if o.KeepTorn && !o.ReadOnly {
+		if err := keepTorn(s.path, time.Now()); err != nil {
+			return err
+		}
+	}
 	sync := cmp.Or(o.Sync, "FULL")
 	if o.NoSync {
 		sync = "OFF"
@@ -168,7 +179,7 @@ func (s *Store) open(o Options) error {
 			return err
 		}
 		s.w.SetMaxOpenConns(1)
-		if err := s.prepare(o.MaxBytes); err != nil {
+		if err := s.prepare(o); err != nil {
 			return err
 		}
 	}
@@ -193,30 +204,16 @@ func (s *Store) open(o Options) error {
 		case version > userVersion:
 			return fmt.Errorf("%w (tables of version %d, this one knows %d)", ErrNewer, version, userVersion)
 		}
-		return tx.queryRow("SELECT count(*) FROM probe").Scan(new(int64))
+		if version < userVersion {
+			return nil // for reading only, and until its owner has brought it up to date
+		}
+		return tx.intact()
 	})
-}
-
-// looksLikeSQLite refuses a file that is something else before SQLite touches it.
-func looksLikeSQLite(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	magic := make([]byte, 16)
-	if n, _ := f.Read(magic); n > 0 && string(magic[:n]) != "SQLite format 3\x00" {
-		return ErrForeign
-	}
-	return nil
 }
 
 // prepare makes the tables in an empty database, brings older ones up to date, and
 // bounds the database's size.
-func (s *Store) prepare(maxBytes int64) error {
+func (s *Store) prepare(o Options) error {
 	tx, err := s.w.Begin()
 	if err != nil {
 		return err
@@ -240,7 +237,15 @@ func (s *Store) prepare(maxBytes int64) error {
 	}
 	if todo != "" {
 		if _, err := tx.Exec(fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d; %s", applicationID, userVersion, todo)); err != nil {
+			if se := (sqlite3.Error{}); errors.As(err, &se) && se.Code == sqlite3.ErrError {
+				return fmt.Errorf("%w: bringing its tables up to date: %w", ErrDamaged, err)
+			}
 			return err
+		}
+		if n == 0 && o.Below > 0 {
+			if _, err := tx.Exec("INSERT INTO sqlite_sequence(name, seq) VALUES('block', ?)", o.Below); err != nil {
+				return err
+			}
 		}
 	}
 	if err := tx.Commit(); err != nil {
@@ -250,10 +255,10 @@ func (s *Store) prepare(maxBytes int64) error {
 	if _, err = s.w.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint=%d", 4*checkpointPages)); err != nil {
 		return err
 	}
-	if maxBytes > 0 {
+	if o.MaxBytes > 0 {
 		// Deleting needs room too, so the file's limit stands above the budget that
 		// its user keeps to.
-		_, err = s.w.Exec(fmt.Sprintf("PRAGMA max_page_count=%d", maxBytes/pageSize))
+		_, err = s.w.Exec(fmt.Sprintf("PRAGMA max_page_count=%d", o.MaxBytes/pageSize))
 	}
 	return err
 }
@@ -294,36 +299,6 @@ func Damaged(err error) bool { return errors.Is(classify(err), ErrDamaged) }
 func Full(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && se.Code == sqlite3.ErrFull
-}
-
-// SetAside renames the database and its companions, so that a fresh one can take
-// its place; it returns the new name, which says why and when.
-func SetAside(path, why string, now time.Time) (string, error) {
-	base := fmt.Sprintf("%s.%s-%s", path, why, now.UTC().Format("20060102T150405Z"))
-	to := base
-	for i := 1; ; i++ {
-		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		to = fmt.Sprintf("%s-%d", base, i)
-	}
-	// The log goes first: a log beside a fresh database would be replayed into it.
-	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if err := os.Rename(path+suffix, to+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("setting aside %s: %w", path, err)
-		}
-	}
-	return to, SyncDir(filepath.Dir(path))
-}
-
-// SyncDir makes a folder's entries durable.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // Why returns the word for SetAside that an error of Open calls for, or the empty

@@ -85,23 +85,26 @@ func unmeasured(e *collectors.Event, hd *block.Head, at collectors.Stamp, clocks
 // that returns errEnough has had enough.
 func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, *collectors.Batch) error) error {
 	clocks := t.Clocks(probe)
-	return t.each("SELECT head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{probe, block.Events, from},
+	return t.each("SELECT seq, head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{probe, block.Events, from},
 		func(scan func(...any) error) error {
+			var seq int64
 			var head, body []byte
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := scan(&head, &body); err != nil {
+			if err := scan(&seq, &head, &body); err != nil {
 				return err
 			}
-			hd, size, err := block.ParseHead(head)
+			b, err := block.Parse(append(head, body...))
 			if err != nil {
+				t.s.bad.block(seq)
 				return nil // a damaged block hides its own events only
 			}
+			hd := &b.Head
 			if err := clocks.Correct(hd); err != nil {
 				return err
 			}
-			sections, _, err := t.s.codec.Decode(&block.Block{Head: *hd, Bytes: append(head, body...), HeadSize: size}, t.Schema, nil)
+			sections, _, err := t.s.codec.Decode(b, t.Schema, nil)
 			if err != nil {
 				return nil
 			}

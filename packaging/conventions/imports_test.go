@@ -58,7 +58,7 @@ func owner(imp string) (dirs []string, why string) {
 			"only uplink/hub/broker and uplink/uplinktest know the broker's hooks"},
 		{"github.com/gosnmp/gosnmp", []string{"collectors/snmp", "collectors/snmp/snmptest"},
 			"only collectors/snmp knows the SNMP library: it sits behind the fetch seam so that a faster reader can replace it"},
-		{"github.com/mattn/go-sqlite3", []string{"buffer", "buffer/store"},
+		{"github.com/mattn/go-sqlite3", []string{"buffer", "buffer/store", "buffer/store/sqlitefile"},
 			"only buffer opens databases: there is one place that decides about durability"},
 	} {
 		if imp == d.prefix || strings.HasPrefix(imp, d.prefix+"/") {
