@@ -18,7 +18,8 @@
 //
 // # Room
 //
-// The database stays within Config.Budget: delivered blocks go first (the oldest
+// The database stays within Config.Budget, by default the smaller of 2 GiB and half
+// of what is free: delivered blocks go first (the oldest
 // first, and any older than Config.History), then the oldest pending readings,
 // each deletion with its gap in one transaction. Events have a tenth of the budget
 // to themselves.
@@ -40,7 +41,9 @@
 // the background ([Buffer.Salvage]). A single block that is damaged is dropped, with
 // a gap if it was pending; nothing damaged is sent or shown. When a commit fails the database is closed
 // and opened again, and what was not committed stays in memory (bounded) and is
-// tried again; [Stats].Trouble says so meanwhile.
+// tried again, ever more rarely; [Stats].Trouble says so meanwhile. Nothing counts as
+// committed before the database was opened again and verified. A disk that fails at
+// the start is no reason not to start. trouble.go has all of this.
 //
 // Compaction and downsampling are not built yet; the tables and rules already
 // allow for them.
@@ -53,8 +56,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,7 +111,10 @@ type Buffer struct {
 	fresh   map[block.ID][]byte         // schemas that are not committed yet
 	limits  map[string]*eventLimit
 	closed  bool
-	trouble string
+	trouble string  // what is wrong with the disk, in plain words
+	hint    string  // what to do about it
+	stalled bool    // the disk has not answered for maxWait
+	spilled losses  // blocks that were not even packed, until a commit takes note
 	perCell float64 // octets a value, learned from the blocks before
 	epoch   store.Epoch
 	codec   *block.Codec
@@ -144,6 +148,15 @@ type Buffer struct {
 	ratio       [3]float64          // what a fresh octet becomes, by tier; under mu
 	coarser     atomic.Int64        // readings that became part of a rollup since Open
 
+	ail        ailing
+	tried      time.Time // when the last commit began
+	had        bool      // the database was open, and has not been set aside since
+	opens      int       // how often it was opened
+	lost       losses    // what memory had no room for, until it is kept
+	dropping   int64     // readings that the transaction under way drops
+	doubted    time.Time // when damage was met last that a second look did not find
+	unreadable time.Time // since when the disk cannot read a part of the database
+
 	logged    int64 // about what the log has grown by since the last checkpoint
 	noVictim  bool  // no delivered block is left to evict
 	lastTrim  time.Time
@@ -175,8 +188,9 @@ type namedSchema struct {
 	id     block.ID
 }
 
-// Open opens the buffer. A database that cannot be used is set aside; the error
-// of Open is one of the disk, its rights, or the settings.
+// Open opens the buffer. A database that cannot be used is set aside; on a disk that
+// fails the buffer begins in memory. What is left for Open's error is rights and
+// settings.
 func Open(cfg Config, opt Options) (*Buffer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("buffer: %w", err)
@@ -186,6 +200,12 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	}
 	if opt.LogBytes == 0 {
 		opt.LogBytes = store.CheckpointBytes
+	}
+	if cfg.Budget == 0 {
+		var err error
+		if cfg.Budget, err = autoBudget(cfg.Path); err != nil {
+			opt.Log.Warn("the buffer's budget is a guess", "budget", int64(cfg.Budget), "error", err)
+		}
 	}
 	if opt.NewEpoch == nil {
 		opt.NewEpoch = randomEpoch
@@ -205,10 +225,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	if b.codec, err = block.NewCodec(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o750); err != nil {
-		return nil, fmt.Errorf("making the buffer's folder: %w", err)
-	}
-	if err := b.openStore(); err != nil {
+	if err := b.start(); err != nil {
 		return nil, err
 	}
 	go b.commitLoop()
@@ -221,6 +238,19 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	return b, nil
 }
 
+// start opens the database, or begins without one while the disk fails.
+func (b *Buffer) start() error {
+	err := b.openStore()
+	if err == nil || !store.Disk(err) {
+		return err
+	}
+	if err := b.beginEpoch(nil); err != nil {
+		return err
+	}
+	_ = b.failed(err) // it is the error that came in
+	return nil
+}
+
 func randomEpoch() uint64 {
 	var x [8]byte
 	_, _ = rand.Read(x[:]) // never fails: it ends the program rather
@@ -229,17 +259,32 @@ func randomEpoch() uint64 {
 
 // Add takes a batch over: it must not be changed after. A batch outside the
 // bounds of package collectors is kept as a failed one with the reason. Add waits
-// while several full blocks wait for the disk, but not for a disk that fails.
+// while several full blocks wait for the disk, but not for a disk that fails, and
+// not for ever for one that does not answer.
 func (b *Buffer) Add(x collectors.Batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.filled) >= maxFilled && !b.closed && b.trouble == "" && !b.opt.Manual {
-		b.room.Wait()
+	if b.crowded() {
+		timer := time.AfterFunc(maxWait, func() {
+			b.mu.Lock()
+			b.stalled = b.crowded()
+			b.mu.Unlock()
+			b.room.Broadcast()
+		})
+		for b.crowded() {
+			b.room.Wait()
+		}
+		timer.Stop()
 	}
 	if !b.closed {
 		b.add(x)
 		b.at(PointIngest)
 	}
+}
+
+// crowded tells whether Add is to wait. The caller holds mu.
+func (b *Buffer) crowded() bool {
+	return len(b.filled) >= maxFilled && !b.closed && b.trouble == "" && !b.stalled && !b.opt.Manual
 }
 
 // add names a batch and puts it in its class's open block. The caller holds mu.
@@ -303,11 +348,13 @@ func (b *Buffer) place(x collectors.Batch, id block.ID, offset int64, sure bool)
 // maxAhead is how far a stamp may lie in the future, in milliseconds.
 const maxAhead = 3_600_000
 
-// maxFilled is how many full blocks may wait for the disk before Add waits;
-// maxTroubled how many are kept in memory while the disk fails.
+// maxFilled is how many full blocks may wait to be packed before Add waits, maxWait
+// how long it waits, and maxRaw how many are kept when that was in vain: they take
+// a megabyte each. What waits once it is packed has a bound of its own, maxMemory.
 const (
-	maxFilled   = 8
-	maxTroubled = 64
+	maxFilled = 8
+	maxWait   = 10 * time.Second
+	maxRaw    = 16
 )
 
 // seal puts the open builder of a class in line for the next commit.
@@ -315,9 +362,8 @@ func (b *Buffer) seal(class block.Class) {
 	if w := b.open[class]; w != nil && !w.empty() {
 		b.filled = append(b.filled, w)
 		wake(b.full)
-		if len(b.filled) > maxTroubled {
-			// Its batches have numbers that no block will ever hold: the next account
-			// finds them, and they become a gap.
+		if len(b.filled) > maxRaw && (b.stalled || b.trouble != "") && !b.opt.Manual {
+			b.spill(b.filled[0])
 			b.filled = b.filled[1:]
 		}
 	}
@@ -392,6 +438,9 @@ func (b *Buffer) Close() error {
 	b.io.Lock()
 	defer b.io.Unlock()
 	err := b.commit()
+	if err != nil {
+		b.log.Error("what is in memory cannot be written and is lost", "blocks", len(b.unsaved), "error", err)
+	}
 	if err == nil && b.rows[b.epoch.ID] {
 		b.epoch.End = store.Clean
 		err = b.st.Load().Update(func(tx *store.Tx) error { return tx.PutEpoch(b.probe, b.epoch) })

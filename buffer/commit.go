@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -24,11 +25,13 @@ func (b *Buffer) commitLoop() {
 	defer tick.Stop()
 	soon := time.NewTimer(eventDelay)
 	soon.Stop()
+	again := time.NewTimer(maxRetry)
+	defer again.Stop()
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
-	full, event, due := b.full, b.event, tick.C
+	full, event, due, retry := b.full, b.event, tick.C, again.C
 	if b.opt.Manual {
-		full, event, due = nil, nil, nil
+		full, event, due, retry = nil, nil, nil, nil
 	}
 	for {
 		b.beat.Add(1)
@@ -44,13 +47,17 @@ func (b *Buffer) commitLoop() {
 			soon.Reset(eventDelay)
 			continue
 		case <-soon.C:
+		case <-retry:
 		case d := <-b.damage:
 			b.repair(d)
 			continue
 		case reply = <-b.flush:
 		}
 		b.io.Lock()
-		err := b.commit()
+		err := b.attempt(reply != nil)
+		if b.ail.err != nil {
+			again.Reset(time.Until(b.ail.retry))
+		}
 		b.io.Unlock()
 		if reply != nil {
 			reply <- err
@@ -61,8 +68,19 @@ func (b *Buffer) commitLoop() {
 // commit writes all that was added, each portion in one transaction, then the
 // epoch file, then tells the sender. The caller holds io.
 func (b *Buffer) commit() error {
-	b.take()
+	b.tried = time.Now()
+	if b.ail.err != nil {
+		if err := b.resume(); err != nil {
+			b.take(false)
+			return b.failed(err)
+		}
+	}
+	b.take(true)
+	if err := b.keepLost(); err != nil {
+		return b.failed(err)
+	}
 	if len(b.unsaved) == 0 {
+		b.recovered()
 		return b.trim()
 	}
 	if b.opt.Sealed != nil {
@@ -78,11 +96,11 @@ func (b *Buffer) commit() error {
 	}
 	b.uses = map[block.ID]*collectors.Schema{}
 	maps.DeleteFunc(b.begun, func(id uint64, _ store.Epoch) bool { return id != b.epoch.ID })
-	b.recovered()
 	b.commits.Add(1)
 	if err := b.checkpoint(); err != nil {
 		return b.failed(err)
 	}
+	b.recovered()
 	return b.trim()
 }
 
@@ -92,10 +110,10 @@ func (b *Buffer) checkpoint() error {
 		return nil
 	}
 	b.at(PointCheckpoint)
-	b.logged = 0
 	if err := b.st.Load().Checkpoint(); err != nil {
 		return err
 	}
+	b.logged = 0
 	b.at(PointCopied)
 	return nil
 }
@@ -124,6 +142,7 @@ func (b *Buffer) save(n int) error {
 	}
 	var head, countedAt int64
 	rows := map[uint64]bool{}
+	b.dropping = 0
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
 		if err := b.makeRoom(tx, more); err != nil {
 			return err
@@ -152,6 +171,7 @@ func (b *Buffer) save(n int) error {
 	}
 	maps.Copy(b.rows, rows)
 	b.countedAt = countedAt
+	b.dropped.Add(b.dropping)
 	b.unsaved = b.unsaved[n:]
 	b.logged += more
 	for id := range schemas {
@@ -177,19 +197,29 @@ func (b *Buffer) save(n int) error {
 // put keeps one block, and its epoch's row with the first; rows notes which were
 // written.
 func (b *Buffer) put(tx *store.Tx, x *block.Block, rows map[uint64]bool) error {
-	if e, ok := b.begun[x.Epoch]; ok && !b.rows[x.Epoch] && !rows[x.Epoch] {
-		if err := tx.PutEpoch(b.probe, e); err != nil {
-			return err
-		}
-		rows[x.Epoch] = true
+	if err := b.putEpoch(tx, x.Epoch, rows); err != nil {
+		return err
 	}
 	// A commit that failed may have happened all the same.
-	if b.trouble != "" {
+	if b.ail.err != nil {
 		if ok, err := tx.HasBlock(x, b.probe); err != nil || ok {
 			return err
 		}
 	}
 	return tx.PutBlock(b.probe, x, true)
+}
+
+// putEpoch keeps an epoch's row if there is none; rows notes which were written.
+func (b *Buffer) putEpoch(tx *store.Tx, epoch uint64, rows map[uint64]bool) error {
+	e, ok := b.begun[epoch]
+	if !ok || b.rows[epoch] || rows[epoch] {
+		return nil
+	}
+	if err := tx.PutEpoch(b.probe, e); err != nil {
+		return err
+	}
+	rows[epoch] = true
+	return nil
 }
 
 // schemasFor returns the schemas that are to be written with the blocks: those
@@ -209,14 +239,19 @@ func (b *Buffer) schemasFor(blocks []*block.Block, last bool) map[block.ID][]byt
 	return out
 }
 
-// take encodes what was added since the last commit into unsaved.
-func (b *Buffer) take() {
+// take encodes what was added since the last commit into unsaved: all of it, or
+// only the blocks that are full, which take far less memory then.
+func (b *Buffer) take(all bool) {
 	b.mu.Lock()
 	for class := range b.open {
-		b.seal(block.Class(class))
+		if all {
+			b.seal(block.Class(class))
+		}
 	}
-	filled, fresh, troubled := b.filled, b.fresh, b.trouble != ""
+	filled, fresh := b.filled, b.fresh
 	b.filled, b.fresh = nil, map[block.ID][]byte{}
+	spilled := b.spilled
+	b.spilled, b.stalled = losses{}, false
 	b.room.Broadcast()
 	b.mu.Unlock()
 	for id, bytes := range fresh {
@@ -233,8 +268,9 @@ func (b *Buffer) take() {
 		b.unsaved = append(b.unsaved, blocks...)
 		b.learn(w, blocks)
 	}
-	if over := len(b.unsaved) - maxTroubled; over > 0 && troubled {
-		b.unsaved = b.unsaved[over:] // the next account finds their numbers missing
+	b.lost.merge(spilled)
+	if b.ail.err != nil {
+		b.bound()
 	}
 }
 
@@ -253,7 +289,7 @@ func (b *Buffer) learn(w *builder, blocks []*block.Block) {
 	b.mu.Unlock()
 }
 
-// mark writes the epoch file of every epoch that the blocks are of.
+// mark counts the blocks in the file of every epoch that they are of.
 func (b *Buffer) mark(blocks []*block.Block) error {
 	touched := map[uint64]bool{}
 	for _, x := range blocks {
@@ -262,14 +298,17 @@ func (b *Buffer) mark(blocks []*block.Block) error {
 		b.marks[x.Epoch] = m
 		touched[x.Epoch] = true
 	}
+	return b.writeMarks(touched)
+}
+
+// writeMarks writes the files of some epochs.
+func (b *Buffer) writeMarks(touched map[uint64]bool) error {
 	for id := range touched {
+		write := b.writeMark
 		if id == b.epoch.ID {
-			if err := b.file.write(b.marks[id]); err != nil {
-				return err
-			}
-			continue
+			write = func(_ uint64, m epochMark) error { return b.file.write(m) }
 		}
-		if err := b.writeMark(id, b.marks[id]); err != nil {
+		if err := write(id, b.marks[id]); err != nil {
 			return err
 		}
 	}
@@ -295,51 +334,28 @@ func (b *Buffer) countIn(m *epochMark, x *block.Block) {
 	}
 }
 
-// failed notes the trouble and opens the database again: after a failed flush the
-// same handle must not be believed. What was not committed stays in unsaved.
-func (b *Buffer) failed(err error) error {
-	b.mu.Lock()
-	first := b.trouble == ""
-	b.trouble = err.Error()
-	b.room.Broadcast()
-	closed := b.closed
-	b.mu.Unlock()
-	if first {
-		b.log.Error("the buffer has trouble with its disk; readings stay in memory meanwhile", "error", err)
-	}
-	if closed {
-		return err
-	}
-	if cerr := b.st.Load().Close(); cerr != nil {
-		b.log.Debug("closing the buffer's database after an error", "error", cerr)
-	}
-	if store.Damaged(err) {
-		if qerr := b.setAside("damaged", err); qerr != nil {
-			b.log.Error("the damaged database could not be set aside", "error", qerr)
-		}
-	}
-	if oerr := b.openStore(); oerr != nil {
-		b.log.Debug("opening the buffer again", "error", oerr)
-	}
-	return err
-}
-
 // damage is what was met in a database outside of a commit.
 type damage struct {
 	st  *store.Store
 	err error
 }
 
-// view and update are the store's. Damage that they meet is not left for a commit
-// to find, which may never touch that page: nothing could be sent any more.
+// view and update are the store's; the caller of update holds io. Damage that they
+// meet is not left for a commit to find, which may never touch that page: nothing
+// could be sent any more. A write that fails is trouble whoever makes it.
 func (b *Buffer) view(f func(*store.Tx) error) error {
 	st := b.st.Load()
 	return b.noticed(st, st.View(f))
 }
 
 func (b *Buffer) update(f func(*store.Tx) error) error {
-	st := b.st.Load()
-	return b.noticed(st, st.Update(f))
+	if err := b.st.Load().Update(f); err != nil {
+		if store.Damaged(err) || store.Disk(err) && !errors.Is(err, store.ErrNotOpen) {
+			return b.failed(err)
+		}
+		return err
+	}
+	return nil
 }
 
 func (b *Buffer) noticed(st *store.Store, err error) error {
@@ -359,17 +375,5 @@ func (b *Buffer) repair(d damage) {
 	defer b.io.Unlock()
 	if b.st.Load() == d.st {
 		_ = b.failed(fmt.Errorf("using the buffer: %w", d.err)) // it is the error that came in
-	}
-}
-
-// recovered ends a time of trouble.
-func (b *Buffer) recovered() {
-	b.mu.Lock()
-	was := b.trouble
-	b.trouble = ""
-	b.mu.Unlock()
-	if was != "" {
-		b.log.Info("the buffer writes again")
-		b.tell(eventTrouble(was))
 	}
 }

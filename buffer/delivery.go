@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -99,7 +100,8 @@ type Stats struct {
 	Dropped      int64     // readings dropped since Open
 	Coarser      int64     // readings that became part of a rollup since Open
 	Left         *Forecast // nil: not known yet
-	Trouble      string
+	Trouble      string    // why the buffer cannot write, empty where it can
+	Hint         string    // what to do about it
 	Epoch        uint64
 	Head         int64
 }
@@ -107,7 +109,10 @@ type Stats struct {
 // Stats returns the buffer's state.
 func (b *Buffer) Stats() (s Stats, err error) {
 	b.mu.Lock()
-	s.Trouble, s.Epoch = b.trouble, b.epoch.ID
+	s.Trouble, s.Hint, s.Epoch = b.trouble, b.hint, b.epoch.ID
+	if b.stalled && s.Trouble == "" {
+		s.Trouble, s.Hint = "the disk does not answer", "check the disk of "+filepath.Dir(b.cfg.Path)+" (dmesg, smartctl) and its cable"
+	}
 	b.mu.Unlock()
 	s.Budget, s.Commits, s.Written, s.Dropped, s.Head = int64(b.cfg.Budget), b.commits.Load(), b.written.Load(), b.dropped.Load(), b.head.Load()
 	s.WrittenBytes, s.Coarser = b.octets.Load(), b.coarser.Load()

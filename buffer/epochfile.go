@@ -224,7 +224,7 @@ func (e *epochFile) rewrite(b []byte) error {
 }
 
 func (e *epochFile) close() {
-	if e.f != nil {
+	if e != nil && e.f != nil {
 		e.f.Close() // every write was flushed before
 		e.f = nil
 	}

@@ -1,8 +1,10 @@
 package buffer
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -15,34 +17,73 @@ import (
 // openStore opens the database, sets aside what cannot be used, and begins an
 // epoch. The caller holds io, or is Open.
 func (b *Buffer) openStore() error {
-	st, err := b.openUsable()
+	if !b.had {
+		if err := os.MkdirAll(filepath.Dir(b.cfg.Path), 0o750); err != nil {
+			return fmt.Errorf("making the buffer's folder: %w", err)
+		}
+	}
+	err := b.openOnce()
+	for range 3 { // a disk that makes every fresh database unusable is no reason to go on for ever
+		why := store.Why(err)
+		if why == "" {
+			break
+		}
+		aside, cause := true, error(nil)
+		if why == "damaged" {
+			aside, cause = b.damaged(err)
+		}
+		if aside {
+			cause = b.setAside(why, err)
+		}
+		if cause != nil {
+			return fmt.Errorf("opening the buffer: %w", cause)
+		}
+		err = b.openOnce()
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("opening the buffer: %w", err)
 	}
-	b.st.Store(st)
-	if err := b.loadMarks(); err != nil {
-		// A table that cannot be read is damage that opening did not meet.
-		st.Close()
-		if !store.Damaged(err) {
-			return fmt.Errorf("opening the buffer: %w", err)
-		}
-		if err := b.setAside("damaged", err); err != nil {
-			return err
-		}
-		if st, err = store.Open(b.cfg.Path, b.storeOptions()); err != nil {
-			return fmt.Errorf("opening a fresh buffer: %w", err)
-		}
-		b.st.Store(st)
-		if err := b.loadMarks(); err != nil {
-			return fmt.Errorf("opening a fresh buffer: %w", err)
-		}
-	}
+	b.had = true
 	for _, e := range b.told {
 		b.tell(e)
 	}
 	b.told = nil
 	wake(b.wreck) // there may be something to salvage
 	return nil
+}
+
+// errGone is a database that was open and is not there any more, although nobody
+// has set it aside: its disk is not mounted while somebody repairs it. A fresh one
+// would lie beneath it.
+var errGone = errors.New("the database is not there any more")
+
+// openOnce opens the database as it is. A table that cannot be read is damage that
+// opening did not meet.
+func (b *Buffer) openOnce() error {
+	if _, err := os.Stat(b.cfg.Path); b.had && errors.Is(err, os.ErrNotExist) {
+		return errGone
+	}
+	st, err := store.Open(b.cfg.Path, b.storeOptions())
+	if err != nil {
+		return err
+	}
+	return b.load(st)
+}
+
+// load makes an open database the buffer's, or closes it.
+func (b *Buffer) load(st *store.Store) error {
+	err := b.verify(st)
+	if err == nil {
+		b.st.Store(st)
+		if err = b.loadMarks(); err == nil {
+			return nil
+		}
+		b.st.Store(nil)
+	}
+	if cerr := st.Close(); cerr != nil {
+		b.log.Debug("closing a database that could not be used", "error", cerr)
+	}
+	return err
 }
 
 func (b *Buffer) storeOptions() store.Options {
@@ -53,24 +94,6 @@ func (b *Buffer) storeOptions() store.Options {
 	return o
 }
 
-func (b *Buffer) openUsable() (*store.Store, error) {
-	st, err := store.Open(b.cfg.Path, b.storeOptions())
-	if err == nil {
-		return st, nil
-	}
-	why := store.Why(err)
-	if why == "" {
-		return nil, fmt.Errorf("opening the buffer: %w", err)
-	}
-	if err := b.setAside(why, err); err != nil {
-		return nil, err
-	}
-	if st, err = store.Open(b.cfg.Path, b.storeOptions()); err != nil {
-		return nil, fmt.Errorf("opening a fresh buffer: %w", err)
-	}
-	return st, nil
-}
-
 // setAside quarantines the database and leaves an event about it.
 func (b *Buffer) setAside(why string, cause error) error {
 	now, _ := b.wallNow()
@@ -78,6 +101,7 @@ func (b *Buffer) setAside(why string, cause error) error {
 	if err != nil {
 		return err
 	}
+	b.had = false
 	b.at(PointSetAside)
 	b.log.Error("the buffer's database was set aside, a fresh one takes its place", "why", why, "kept_as", to, "error", cause)
 	b.told = append(b.told, collectors.Event{
@@ -132,7 +156,7 @@ func (b *Buffer) loadMarks() error {
 		if err := b.recallClock(tx); err != nil {
 			return err
 		}
-		if b.epoch.ID == 0 { // else it goes on in the same process
+		if b.opens == 0 { // else it goes on in the same process
 			e, ok, err := b.unmeasured(tx, epochs)
 			if err != nil {
 				return err
@@ -152,6 +176,7 @@ func (b *Buffer) loadMarks() error {
 	}
 	// Only now: the sender may not see a block that no epoch file counts.
 	b.head.Store(max(head, b.head.Load()))
+	b.opens++
 	b.rows = map[uint64]bool{}
 	for _, e := range epochs {
 		b.rows[e.ID] = true
@@ -292,6 +317,11 @@ func (b *Buffer) before(epochs []store.Epoch) (id, n uint64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// One that began without the database, because the disk failed, knew none before.
+	if was, ok := b.begun[b.epoch.ID]; ok && !b.rows[was.ID] && was.Prev == 0 && len(b.next) > 0 && n >= was.N {
+		was.Prev, was.N = id, n+1
+		b.begun[was.ID], b.epoch = was, was
+	}
 	if b.epoch.N > n && len(b.next) > 0 {
 		id, n = b.epoch.ID, b.epoch.N
 	}

@@ -254,7 +254,7 @@ func (p *repack) replace(before, after string) (done bool, err error) {
 	}
 	b.logged += incoming(p.out)
 	if err := b.checkpoint(); err != nil {
-		return true, err
+		return true, b.failed(err)
 	}
 	if !p.rows[0].Pending {
 		b.noVictim = false

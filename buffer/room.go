@@ -2,11 +2,11 @@ package buffer
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
-	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // Reasons of gaps that the box itself makes.
@@ -14,11 +14,6 @@ const (
 	ReasonBudget  = "budget"  // the budget forced it
 	ReasonDamaged = "damaged" // the block was not any more what had been written
 )
-
-func eventTrouble(was string) collectors.Event {
-	return collectors.Event{Kind: "buffer_trouble", Severity: collectors.Error,
-		Text: collectors.Clip("The buffer could not write for a time: "+was, collectors.MaxText)}
-}
 
 // incoming is about what the blocks take in the database.
 func incoming(blocks []*block.Block) (n int64) {
@@ -36,6 +31,9 @@ func (b *Buffer) capacity() int64 { return int64(b.cfg.Budget) - max(384<<10, in
 // no block names any more go first, then delivered blocks, then the oldest pending
 // ones, each with its gap.
 func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
+	if err := b.keepSize(tx, more); err != nil {
+		return err
+	}
 	for range 8 { // what blocks leave behind, their schemas, is found by the next round
 		used, _, err := tx.Usage()
 		if err != nil {
@@ -61,6 +59,23 @@ func (b *Buffer) makeRoom(tx *store.Tx, more int64) error {
 		}
 	}
 	return nil
+}
+
+// keepSize evicts delivered blocks instead of having the file grow while the disk is
+// nearly full: on a disk that others have filled a database that cannot grow goes on
+// in the room that it has, and one that waited until it was refused could not even
+// delete. Pending blocks stay: the disk may be free again before memory is used up.
+func (b *Buffer) keepSize(tx *store.Tx, more int64) error {
+	if b.noVictim || !tight(filepath.Dir(b.cfg.Path)) {
+		return nil
+	}
+	used, file, err := tx.Usage()
+	if err != nil || used+more <= file {
+		return err
+	}
+	freed, err := tx.EvictDelivered(b.probe, used+more-file)
+	b.noVictim = err == nil && freed == 0
+	return err
 }
 
 // makeSome frees about need octets of blocks, if there are so many.
@@ -162,7 +177,7 @@ func (b *Buffer) drop(tx *store.Tx, need int64, class block.Class) (freed int64,
 				return freed, err
 			}
 			freed += int64(r.Size) + 512
-			b.dropped.Add(int64(r.Readings))
+			b.dropping += int64(r.Readings)
 		}
 	}
 	return freed, nil

@@ -38,6 +38,11 @@ func (b *Buffer) inUse(schemas map[block.ID]bool) map[block.ID]bool {
 	for id := range b.uses {
 		schemas[id] = true
 	}
+	return b.toCome(schemas)
+}
+
+// toCome adds what blocks that are not packed yet, and batches to come, will name.
+func (b *Buffer) toCome(schemas map[block.ID]bool) map[block.ID]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id := range b.fresh {

@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -78,7 +79,8 @@ var (
 	ErrInUse   = errors.New("another process uses this database: is the daemon running already?")
 )
 
-// Store is an open database. Its methods are safe for use by several goroutines.
+// Store is an open database. Its methods are safe for use by several goroutines;
+// those of a nil Store return [ErrNotOpen].
 type Store struct {
 	path   string
 	locked *os.File // holds the lock; nil for reading only
@@ -89,6 +91,10 @@ type Store struct {
 
 	schemas schemaCache
 	bad     badRows
+
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup // transactions
 }
 
 // Options of Open.
@@ -116,7 +122,7 @@ func Open(path string, o Options) (*Store, error) {
 	s := &Store{path: path, codec: codec}
 	if err := s.open(o); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("opening %s: %w", path, classify(err))
+		return nil, fmt.Errorf("opening %s: %w", path, classify(refused(path, err)))
 	}
 	return s, nil
 }
@@ -277,7 +283,10 @@ const CheckpointBytes = checkpointPages * pageSize
 // log's length.
 func (s *Store) Checkpoint() error {
 	var busy, log, copied int64
-	if err := s.w.QueryRow("PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &copied); err != nil {
+	err := s.write(func(db *sql.DB) error {
+		return db.QueryRow("PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &copied)
+	})
+	if err != nil {
 		return fmt.Errorf("copying the log into the database: %w", err)
 	}
 	return nil
@@ -304,7 +313,7 @@ func Full(err error) bool {
 // Why returns the word for SetAside that an error of Open calls for, or the empty
 // string where the file is not to blame.
 func Why(err error) string {
-	switch {
+	switch err = classify(err); {
 	case errors.Is(err, ErrForeign):
 		return "foreign"
 	case errors.Is(err, ErrNewer):
@@ -315,8 +324,21 @@ func Why(err error) string {
 	return ""
 }
 
-// Close closes the database.
+// Close closes the database, once the transactions that run have ended: the last
+// connection that closes deletes the log by its name, which may be another
+// database's by then.
 func (s *Store) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if was {
+		return nil
+	}
+	s.running.Wait()
 	var errs []error
 	if s.r != nil {
 		errs = append(errs, s.r.Close())
@@ -346,14 +368,43 @@ type Tx struct {
 
 // Update runs f in a transaction that writes; an error of f rolls it back.
 func (s *Store) Update(f func(*Tx) error) error {
-	if s.w == nil {
-		return errors.New("the database is open for reading only")
-	}
-	return s.run(s.w, f)
+	return s.write(func(db *sql.DB) error { return s.run(db, f) })
 }
 
 // View runs f in a transaction that reads: it sees one state.
-func (s *Store) View(f func(*Tx) error) error { return s.run(s.r, f) }
+func (s *Store) View(f func(*Tx) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.running.Done()
+	return s.run(s.r, f)
+}
+
+// write calls f with the connection that writes.
+func (s *Store) write(f func(*sql.DB) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.running.Done()
+	if s.w == nil {
+		return errors.New("the database is open for reading only")
+	}
+	return f(s.w)
+}
+
+// enter keeps Close waiting until running is told that the caller is done.
+func (s *Store) enter() error {
+	if s == nil {
+		return ErrNotOpen
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrNotOpen
+	}
+	s.running.Add(1)
+	return nil
+}
 
 func (s *Store) run(db *sql.DB, f func(*Tx) error) error {
 	tx, err := db.BeginTx(context.Background(), nil)

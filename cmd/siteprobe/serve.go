@@ -80,7 +80,7 @@ func (d *appliance) status() *wire.Status {
 		s.Uplink = sender.State()
 	}
 	st, err := d.buf.Stats()
-	if err != nil {
+	if err != nil && st.Trouble == "" {
 		s.Trouble = append(s.Trouble, wire.Trouble{What: "the buffer cannot be read: " + err.Error(), Hint: "see the log; the daemon opens it again by itself"})
 	}
 	s.Buffer = wire.Buffer{
@@ -95,7 +95,7 @@ func (d *appliance) status() *wire.Status {
 		s.Buffer.Left = &wire.Left{Raw: l.Raw, Quarter: l.Quarter, Hour: l.Hour}
 	}
 	if st.Trouble != "" {
-		s.Trouble = append(s.Trouble, wire.Trouble{What: st.Trouble, Hint: "readings stay in memory until the disk can be written again: check its space and its health"})
+		s.Trouble = append(s.Trouble, wire.Trouble{What: st.Trouble, Hint: st.Hint})
 	}
 	if !sure {
 		s.Trouble = append(s.Trouble, clockTrouble(d.clock.Doubted()))
@@ -150,7 +150,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	put(count, "buffer_readings_total", "Readings committed.", float64(b.Written))
 	put(count, "buffer_block_bytes_total", "Bytes of the blocks committed.", float64(b.WrittenBytes))
-	put(count, "buffer_dropped_readings_total", "Readings dropped because the budget was used up.", float64(b.Dropped))
+	put(count, "buffer_dropped_readings_total", "Readings dropped for want of room, in the budget or in memory while the disk failed.", float64(b.Dropped))
 	put(count, "buffer_commits_total", "Commits.", float64(b.Commits))
 	put(gauge, "buffer_trouble", "1 while the buffer cannot write.", oneIf(b.Trouble != ""))
 	m.d.mu.Lock()
