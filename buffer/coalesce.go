@@ -83,11 +83,10 @@ func (b *Buffer) coalesce(rows []store.Row, to block.Tier) (done bool, err error
 	return p.replace(PointDownsample, PointRolledUp)
 }
 
-// The labels of an event that stands for several: how many, and when the first was
-// (wall time by the box's clock, Unix ms).
+// The labels of an event that stands for several.
 const (
-	LabelCount = "count"
-	LabelFirst = "first_ms"
+	LabelCount = store.LabelCount
+	LabelFirst = store.LabelFirst
 )
 
 // same is what alike events have in common.

@@ -40,10 +40,12 @@ type Point struct {
 	Rolled *Rolled // what it stands for, if for more than itself
 }
 
-// Hole is a poll of a source that gave no readings at all, and why.
+// Hole is a poll of a source that gave no readings at all, and why; out of a rollup
+// it is the last of several.
 type Hole struct {
 	T int64 // wall time, Unix ms
 	collectors.Outcome
+	Polls int
 }
 
 // maxPoints bounds what one query returns; the oldest points go first.
@@ -196,7 +198,7 @@ func (h *history) batch(x *collectors.Batch, hd *block.Head) {
 	}
 	if x.Schema == nil {
 		if x.Outcome.Result != collectors.OK { // else it has events only
-			h.holes[x.Source] = append(h.holes[x.Source], Hole{t, x.Outcome})
+			h.holes[x.Source] = append(h.holes[x.Source], Hole{t, x.Outcome, 1})
 			h.n++
 		}
 		return

@@ -42,8 +42,7 @@ func (h *history) rollup(r *block.Rollup, hd *block.Head, kept int64) {
 			continue
 		}
 		if b.Full == 0 {
-			h.holes[r.Source] = append(h.holes[r.Source], Hole{t, collectors.Outcome{Result: collectors.Failed, Why: b.Why}})
-			h.n++
+			h.hole(r.Source, t, b)
 			continue
 		}
 		h.newest[r.Source] = max(h.newest[r.Source], t)
@@ -53,6 +52,7 @@ func (h *history) rollup(r *block.Rollup, hd *block.Head, kept int64) {
 	}
 	for _, s := range h.choose(r.Schema) {
 		l, kind := &r.Lines[s.i], r.Schema.Series[s.i].Kind
+		last := map[collectors.Stamp]bool{}
 		point := func(at collectors.Stamp, v collectors.Value, x *Rolled) {
 			if t := hd.Wall(at); within(t) {
 				s.p.Points = append(s.p.Points, Point{T: t, V: v, Unsure: !hd.Sure, Rolled: x})
@@ -63,21 +63,40 @@ func (h *history) rollup(r *block.Rollup, hd *block.Head, kept int64) {
 		for i := range l.Cells {
 			c := &l.Cells[i]
 			if c.Count == 0 {
+				if r.Buckets[i].Full > 0 {
+					point(r.Buckets[i].Last, collectors.Value{}, nil)
+				}
 				continue
 			}
+			last[c.LastAt] = true
 			v := c.Last
 			if kind == collectors.Gauge {
 				v = collectors.GaugeValue(c.Sum / float64(c.Count))
 			}
 			point(c.LastAt, v, &Rolled{Cell: *c, Tier: hd.Tier, Start: r.Buckets[i].Start - kept + hd.Offset, epoch: hd.Epoch})
 		}
-		if kind == collectors.Counter { // where its rise is counted from, and where it fell
-			point(l.FirstAt, l.First, nil)
-			for _, x := range l.Fallen {
-				point(x.At, x.V, nil)
+		if kind == collectors.Counter && len(last) > 0 { // where its rise is counted from, and where it fell
+			for _, x := range append([]block.Reading{{At: l.FirstAt, V: l.First}}, l.Fallen...) {
+				if !last[x.At] {
+					point(x.At, x.V, nil)
+				}
 			}
 		}
 	}
+}
+
+// hole takes in a bucket of polls that gave nothing.
+func (h *history) hole(source string, t int64, b *block.Bucket) {
+	o := collectors.Outcome{Result: collectors.Failed, Why: b.Why}
+	if b.Polls[collectors.Failed] == 0 {
+		o.Result = collectors.Skipped
+	}
+	n := b.Polls[collectors.Partial] + b.Polls[collectors.Failed] + b.Polls[collectors.Skipped]
+	if n == 0 {
+		return // they had events only
+	}
+	h.holes[source] = append(h.holes[source], Hole{t, o, int(n)})
+	h.n++
 }
 
 // finest drops rollups that another of the same bucket holds more of: of two

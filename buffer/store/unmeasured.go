@@ -101,6 +101,7 @@ func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, 
 				return nil // a damaged block hides its own events only
 			}
 			hd := &b.Head
+			kept := hd.Offset
 			if err := clocks.Correct(hd); err != nil {
 				return err
 			}
@@ -110,6 +111,9 @@ func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, 
 			}
 			for i := range sections {
 				for j := range sections[i].Batches {
+					for k := range sections[i].Batches[j].Events {
+						Retime(&sections[i].Batches[j].Events[k], hd.Offset-kept)
+					}
 					if err := f(hd, &sections[i].Batches[j]); err != nil {
 						return err
 					}

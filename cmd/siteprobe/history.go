@@ -102,7 +102,9 @@ func instant(s string, now time.Time) (int64, error) {
 // historyJSON writes {"metric","labels":{…},"unit","kind","points":[[unix_ms,value],…],"tier","quality"}.
 // Where the times of some points are by a clock that was not synchronised, and could
 // not be corrected since, quality has "clock_unsure", and "clock_unsure":[[from,to],…]
-// says which those are.
+// says which those are. Where points stand for several readings, "rollups" says which
+// and for what, see [rollupJSON]: the value of a gauge is then their mean, that of
+// all else the last of them.
 func historyJSON(out *bufio.Writer, p *store.Points) error {
 	labels := map[string]string{}
 	for _, l := range p.Series.Labels {
@@ -119,7 +121,8 @@ func historyJSON(out *bufio.Writer, p *store.Points) error {
 	out.Write(head[:len(head)-1])
 	out.WriteString(`,"points":[`)
 	first := true
-	for _, x := range p.Points {
+	for i := range p.Points {
+		x := &p.Points[i]
 		if x.V.Missing() {
 			continue
 		}
@@ -128,26 +131,41 @@ func historyJSON(out *bufio.Writer, p *store.Points) error {
 		}
 		first = false
 		v := x.V.Format(p.Series.Kind)
-		if p.Series.Kind == collectors.Text {
+		switch f, _ := x.V.Float(p.Series.Kind); {
+		case p.Series.Kind == collectors.Text:
 			b, err := json.Marshal(v)
 			if err != nil {
 				return err
 			}
 			v = string(b)
+		case number(f) == nil:
+			v = "null"
 		}
 		fmt.Fprintf(out, "[%d,%s]", x.T, v)
 	}
 	out.WriteByte(']')
 	if unsure != nil {
-		spans, err := json.Marshal(unsure)
-		if err != nil {
+		if err := member(out, "clock_unsure", unsure); err != nil {
 			return err
 		}
-		out.WriteString(`,"clock_unsure":`)
-		out.Write(spans)
+	}
+	if rollups := rollupsOf(p); rollups != nil {
+		if err := member(out, "rollups", rollups); err != nil {
+			return err
+		}
 	}
 	_, err = out.WriteString("}\n")
 	return err
+}
+
+// member appends one to an object that is being written.
+func member(out *bufio.Writer, name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, ",%q:%s", name, b)
+	return nil
 }
 
 // unsureSpans returns the first and last time of each run of points whose clock was
@@ -168,9 +186,12 @@ func unsureSpans(ps []store.Point) (spans [][2]int64) {
 func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
 	fmt.Fprintf(out, "%s  (%s)\n", collectors.Printable(p.Series.String()), p.Series.Kind)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, x := range p.Points {
+	for i := range p.Points {
+		x := &p.Points[i]
 		v := "-"
 		switch {
+		case x.Rolled != nil && p.Series.Kind == collectors.Gauge:
+			v = short(x.V.Gauge())
 		case !x.V.Missing():
 			v = collectors.Printable(x.V.Format(p.Series.Kind))
 		case p.Series.Kind == collectors.Text:
@@ -180,7 +201,7 @@ func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
 		if x.Unsure {
 			unit += " (clock unsure)"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, unit)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, unit, rolledWords(p.Series.Kind, x.Rolled))
 	}
 	t.Flush()
 }

@@ -37,7 +37,7 @@ type Uplink struct {
 type Buffer struct {
 	PendingReadings int64    `json:"pending_readings"`
 	PendingBytes    int64    `json:"pending_bytes"`
-	Oldest          *string  `json:"oldest"` // RFC 3339
+	Oldest          *string  `json:"oldest"`    // RFC 3339
 	DaysLeft        *float64 `json:"days_left"` // of outage, until anything is dropped
 	Left            *Left    `json:"days_left_by_tier"`
 	UsedBytes       int64    `json:"used_bytes"`

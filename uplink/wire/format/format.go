@@ -25,6 +25,27 @@
 // collection_partial or collection_skipped with the reason as its text, so that
 // silence has a cause.
 //
+// # Rollups
+//
+// Where a long outage left no room for all readings, there are rollups: one line for
+// each series and each quarter of an hour, or hour. Its quality says "rollup", and
+// it has, at its end,
+//
+//	"start":"2026-03-01T12:00:00.000Z","width_s":900,"count":15,"min":3.1,"max":9.4,"sum":93.5
+//
+// count readings were taken in the width_s seconds from start on. Of a gauge the
+// value is their mean; of all other kinds it is the last of them. time is that of
+// the last in any case. Gauges and states have min, max and sum, counters have
+// "rise", what the counter rose by from each reading to the next, the last one
+// before the rollup's time included. The readings on either side of a reset are
+// ordinary lines, and so is the one that a rise is counted from first. One time can
+// be in two lines of one series, which then are about different readings of it.
+// Collections that were not ok become one event for each such time and result, with
+// start, width_s and count, and the last reason that there was.
+//
+// Events that are alike and too many are told once, by the last: with the labels
+// "count" and "first_ms" (Unix ms).
+//
 // # Line protocol
 //
 // The measurement is the metric's name, the tags are all of the series' labels, the
@@ -42,6 +63,14 @@
 //
 //	siteprobe_event,kind=reboot,severity=warning,source=events text="…" 1772366400250000000
 //
+// A rollup has the tag rollup (15m or 1h), so that it can be told from readings and
+// overwrites none, and the fields count and min, max, sum or rise:
+//
+//	temperature,device=core-sw1,rollup=15m value=6.2,count=15i,min=3.1,max=9.4,sum=93.5,start=1772366400000i,quality="rollup" 1772367240250000000
+//
+// start is in milliseconds. An event that stands for several has the fields count
+// and first_ms, or count and start.
+//
 // The protocol has no way to write some characters in a tag that all readers agree
 // on: a backslash becomes a slash, a line end or other control character a space.
 package format
@@ -53,6 +82,7 @@ import (
 	"sync"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
@@ -68,6 +98,7 @@ const MaxPayload = 60_000
 // The words of quality.
 const (
 	QualityPartial     = "partial"      // the collection did not give all that was asked for
+	QualityRollup      = "rollup"       // it stands for several
 	QualityClockUnsure = "clock_unsure" // the box's clock was not synchronised, and by how much it was off is not known
 )
 
@@ -84,44 +115,43 @@ type HeadFunc func(*block.Head)
 func New(name string, codec *block.Codec, schema SchemaFunc, correct HeadFunc) (func(b []byte) ([][]byte, error), error) {
 	switch name {
 	case NameJSON:
-		return func(b []byte) ([][]byte, error) {
-			return convert(b, schema, correct, codec, AppendReading, AppendEvent)
-		}, nil
+		return func(b []byte) ([][]byte, error) { return convert(b, schema, correct, codec, jsonLines) }, nil
 	case NameInflux:
-		return func(b []byte) ([][]byte, error) {
-			return convert(b, schema, correct, codec, AppendInflux, AppendInfluxEvent)
-		}, nil
+		return func(b []byte) ([][]byte, error) { return convert(b, schema, correct, codec, influxLines) }, nil
 	}
 	return nil, fmt.Errorf("no converter to format %q (there are %s and %s)", name, NameJSON, NameInflux)
 }
 
 // JSON returns a block's readings and events as lines of JSON. An error means that
-// the block is damaged, downsampled, or that one of its schemas is not known.
+// the block is damaged or that one of its schemas is not known.
 func JSON(b []byte, schema SchemaFunc, codec *block.Codec) ([][]byte, error) {
-	return convert(b, schema, nil, codec, AppendReading, AppendEvent)
+	return convert(b, schema, nil, codec, jsonLines)
 }
 
 // Influx returns a block's readings and events in line protocol; it fails as JSON
 // does.
 func Influx(b []byte, schema SchemaFunc, codec *block.Codec) ([][]byte, error) {
-	return convert(b, schema, nil, codec, AppendInflux, AppendInfluxEvent)
+	return convert(b, schema, nil, codec, influxLines)
 }
 
-type (
-	readingFunc func(dst []byte, batch *collectors.Batch, series *collectors.Series, v collectors.Value, wallMs int64, quality []string) []byte
-	eventFunc   func(dst []byte, batch *collectors.Batch, e *collectors.Event, wallMs int64, quality []string) []byte
+// lines is how a format writes things down, each without a line end. What it cannot
+// say appends nothing.
+type lines struct {
+	reading func(dst []byte, batch *collectors.Batch, series *collectors.Series, v collectors.Value, wallMs int64, quality []string) []byte
+	event   func(dst []byte, batch *collectors.Batch, e *collectors.Event, wallMs int64, quality []string) []byte
+	rolled  func(dst []byte, source string, series *collectors.Series, r *rolled, quality []string) []byte
+	polls   func(dst []byte, source string, result collectors.Result, p *polls, quality []string) []byte
+}
+
+var (
+	jsonLines   = lines{AppendReading, AppendEvent, appendRolled, appendPolls}
+	influxLines = lines{AppendInflux, AppendInfluxEvent, appendInfluxRolled, appendInfluxPolls}
 )
 
-func convert(raw []byte, schema SchemaFunc, correct HeadFunc, codec *block.Codec, reading readingFunc, event eventFunc) ([][]byte, error) {
+func convert(raw []byte, schema SchemaFunc, correct HeadFunc, codec *block.Codec, as lines) ([][]byte, error) {
 	b, err := block.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("converting a block: %w", err)
-	}
-	if b.Tier != block.Raw {
-		return nil, fmt.Errorf("converting a block: it is downsampled to tier %d", b.Tier)
-	}
-	if correct != nil {
-		correct(&b.Head)
 	}
 	sections, unknown, err := codec.Decode(b, schema, nil)
 	if err != nil {
@@ -130,25 +160,38 @@ func convert(raw []byte, schema SchemaFunc, correct HeadFunc, codec *block.Codec
 	if unknown > 0 {
 		return nil, fmt.Errorf("converting a block: the schemas of %d of its sections are not known", unknown)
 	}
-	var p payloads
+	p, kept := payloads{lines: as}, b.Offset
+	if correct != nil {
+		correct(&b.Head) // after decoding: buckets lie as the clock went when they were made
+	}
+	p.shift = b.Offset - kept
 	for i := range sections {
+		if r := sections[i].Rollup; r != nil {
+			p.rollup(r, &b.Head)
+			continue
+		}
 		for j := range sections[i].Batches {
-			batch := &sections[i].Batches[j]
-			wall, quality := b.Wall(batch.At), Quality(batch, b.Sure)
-			for k := range batch.Values {
-				if !batch.Values[k].Missing() {
-					p.line(reading(p.open, batch, &batch.Schema.Series[k], batch.Values[k], wall, quality))
-				}
-			}
-			if e := OutcomeEvent(batch); e != nil {
-				p.line(event(p.open, batch, e, wall, quality))
-			}
-			for k := range batch.Events {
-				p.line(event(p.open, batch, &batch.Events[k], wall, quality))
-			}
+			p.batch(&sections[i].Batches[j], &b.Head)
 		}
 	}
 	return p.finish(), nil
+}
+
+// batch writes down all that a batch has.
+func (p *payloads) batch(x *collectors.Batch, head *block.Head) {
+	wall, quality := head.Wall(x.At), Quality(x, head.Sure)
+	for k := range x.Values {
+		if !x.Values[k].Missing() {
+			p.line(p.reading(p.open, x, &x.Schema.Series[k], x.Values[k], wall, quality))
+		}
+	}
+	if e := OutcomeEvent(x); e != nil {
+		p.line(p.event(p.open, x, e, wall, quality))
+	}
+	for k := range x.Events {
+		store.Retime(&x.Events[k], p.shift)
+		p.line(p.event(p.open, x, &x.Events[k], wall, quality))
+	}
 }
 
 // Quality returns what readings of the batch lack, in the words above; nil when
@@ -200,8 +243,10 @@ func ofDevice(source string) bool {
 
 // payloads gathers lines; open is the payload being filled.
 type payloads struct {
-	open []byte
-	done [][]byte
+	lines
+	shift int64 // by which the clock was corrected since, ms
+	open  []byte
+	done  [][]byte
 }
 
 // line takes p.open with one more line at its end, which has no line end yet, and

@@ -215,10 +215,6 @@ func TestRefuses(t *testing.T) {
 	if _, err := format.Influx(good, func(block.ID) *collectors.Schema { return nil }, m.codec); err == nil {
 		t.Error("a block of unknown schemas was converted")
 	}
-	m.head.Tier = 1
-	if _, err := format.JSON(sample(m), m.schema, m.codec); err == nil {
-		t.Error("a downsampled block was converted")
-	}
 	if _, err := format.New("block", m.codec, m.schema, nil); err == nil {
 		t.Error("a converter to block")
 	}

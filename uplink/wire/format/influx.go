@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
@@ -11,47 +12,71 @@ import (
 // protocol cannot carry, a missing reading and a gauge that is no finite number,
 // appends nothing.
 func AppendInflux(dst []byte, batch *collectors.Batch, series *collectors.Series, v collectors.Value, wallMs int64, quality []string) []byte {
-	f := v.Gauge()
-	if v.Missing() || series.Kind == collectors.Gauge && (math.IsNaN(f) || math.IsInf(f, 0)) {
+	if !finite(series.Kind, v) {
 		return dst
 	}
 	dst = appendMeasurement(dst, series.Metric)
 	dst = appendTags(dst, batch.Source, series.Labels)
 	dst = append(dst, " value="...)
-	switch series.Kind {
+	return appendEnd(appendInfluxValue(dst, series.Kind, v), wallMs, quality)
+}
+
+// finite tells whether the protocol can carry a reading.
+func finite(kind collectors.Kind, v collectors.Value) bool {
+	f := v.Gauge()
+	return !v.Missing() && (kind != collectors.Gauge || !math.IsNaN(f) && !math.IsInf(f, 0))
+}
+
+func appendInfluxValue(dst []byte, kind collectors.Kind, v collectors.Value) []byte {
+	switch kind {
 	case collectors.Counter:
-		if n := v.Counter(); n > math.MaxInt64 {
-			dst = appendFloat(dst, float64(n))
-		} else {
-			dst = append(strconv.AppendUint(dst, n, 10), 'i')
-		}
+		return appendUint(dst, v.Counter())
 	case collectors.State:
-		dst = append(strconv.AppendInt(dst, v.State(), 10), 'i')
+		return append(strconv.AppendInt(dst, v.State(), 10), 'i')
 	case collectors.Text:
-		dst = appendField(dst, v.Text())
-	default:
-		dst = appendFloat(dst, f)
+		return appendField(dst, v.Text())
 	}
-	return appendEnd(dst, wallMs, quality)
+	return appendFloat(dst, v.Gauge())
+}
+
+func appendUint(dst []byte, n uint64) []byte {
+	if n > math.MaxInt64 {
+		return appendFloat(dst, float64(n))
+	}
+	return append(strconv.AppendUint(dst, n, 10), 'i')
 }
 
 // AppendInfluxEvent appends one event in line protocol without a line end.
 func AppendInfluxEvent(dst []byte, batch *collectors.Batch, e *collectors.Event, wallMs int64, quality []string) []byte {
+	dst = appendEventHead(dst, batch, e, "")
+	if count, first := store.Told(e); count > 1 {
+		dst = append(dst, ",count="...)
+		dst = append(strconv.AppendInt(dst, count, 10), "i,first_ms="...)
+		dst = append(strconv.AppendInt(dst, first, 10), 'i')
+	}
+	return appendEnd(dst, wallMs, quality)
+}
+
+// appendEventHead appends an event up to its text. How many it stands for is a field:
+// each number as a tag would be a series of its own.
+func appendEventHead(dst []byte, batch *collectors.Batch, e *collectors.Event, rollup string) []byte {
+	count, _ := store.Told(e)
 	dst = append(dst, "siteprobe_event"...)
 	dst = appendTag(dst, "kind", e.Kind)
 	dst = appendTag(dst, "severity", e.Severity.String())
 	dst = appendTag(dst, "source", batch.Source)
+	dst = appendTag(dst, "rollup", rollup)
 	for i := range e.Labels {
 		switch name := e.Labels[i].Name; {
 		case name == "kind", name == "severity", name == "source", name == "device", repeated(e.Labels, i):
+		case count > 1 && (name == store.LabelCount || name == store.LabelFirst):
 		default:
 			dst = appendTag(dst, name, e.Labels[i].Value)
 		}
 	}
 	dst = appendTag(dst, "device", device(batch.Source, e.Labels))
 	dst = append(dst, " text="...)
-	dst = appendField(dst, e.Text)
-	return appendEnd(dst, wallMs, quality)
+	return appendField(dst, e.Text)
 }
 
 func appendTags(dst []byte, source string, labels []collectors.Label) []byte {

@@ -78,9 +78,11 @@ func repeated(labels []collectors.Label, i int) bool {
 	return false
 }
 
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
 func appendTime(dst []byte, wallMs int64, quality []string) []byte {
 	dst = append(dst, `,"time":"`...)
-	dst = time.UnixMilli(wallMs).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	dst = time.UnixMilli(wallMs).UTC().AppendFormat(dst, timeLayout)
 	dst = append(dst, `","quality":[`...)
 	for i, q := range quality {
 		if i > 0 {
@@ -102,7 +104,10 @@ func appendValue(dst []byte, kind collectors.Kind, v collectors.Value) []byte {
 	case kind == collectors.Text:
 		return appendString(dst, v.Text())
 	}
-	f := v.Gauge()
+	return appendNumber(dst, v.Gauge())
+}
+
+func appendNumber(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)
 	}
