@@ -6,7 +6,7 @@
 // [Buffer.Add] gives each batch its name, (epoch, source, n): the epoch is random
 // and new for every opening of the database, n counts in memory and is never read
 // back, so no name is given twice, whatever a crash tore off. Batches gather in
-// blocks; a commit, every Config.Commit or when a block is full, writes them in
+// blocks; a commit, every Config.Commit or when half a megabyte waits, writes them in
 // one durable transaction, then the epoch file beside the database, and only then
 // shows them to the sender ([Buffer.Committed], [Buffer.PendingAfter]): nothing
 // leaves the box before it is on its disk.
@@ -409,12 +409,13 @@ func (b *Buffer) Flush() error {
 	}
 }
 
-// Full tells whether a full block waits for its commit: for one who commits by
-// hand (Options.Manual) and wants to do so when the timer or a full block would.
+// Full tells whether so much waits that it would be committed before its time: for
+// one who commits by hand (Options.Manual) and wants to do so when the buffer would.
 func (b *Buffer) Full() bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.filled) > 0
+	some := len(b.filled) > 0
+	b.mu.Unlock()
+	return some && b.packFull()
 }
 
 // Close commits what was added, marks the epoch as ended in good order and closes

@@ -17,8 +17,12 @@ const eventDelay = 100 * time.Millisecond
 // aliveEvery is how often Beat rises at least.
 const aliveEvery = 5 * time.Second
 
-// commitLoop commits on the timer, when a block is full, soon after an event, and
-// when asked to.
+// maxWaiting is how many octets of full blocks wait for the timer: a commit costs the
+// disk several pages whatever is in it.
+const maxWaiting = 512 << 10
+
+// commitLoop commits on the timer, when much waits, soon after an event, and when
+// asked to.
 func (b *Buffer) commitLoop() {
 	defer close(b.done)
 	tick := time.NewTicker(b.cfg.Commit)
@@ -43,6 +47,9 @@ func (b *Buffer) commitLoop() {
 			continue
 		case <-due:
 		case <-full:
+			if !b.packFull() {
+				continue
+			}
 		case <-event:
 			soon.Reset(eventDelay)
 			continue
@@ -272,6 +279,19 @@ func (b *Buffer) take(all bool) {
 	if b.ail.err != nil {
 		b.bound()
 	}
+}
+
+// packFull encodes the blocks that are full, and tells whether so much waits by now
+// that it has to be committed.
+func (b *Buffer) packFull() bool {
+	b.io.Lock()
+	defer b.io.Unlock()
+	b.take(false)
+	size := 0
+	for _, x := range b.unsaved {
+		size += len(x.Bytes)
+	}
+	return size >= maxWaiting
 }
 
 // learn keeps the estimate of octets a value near what blocks really take.
