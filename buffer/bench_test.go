@@ -2,6 +2,8 @@ package buffer_test
 
 import (
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"syscall"
 	"testing"
 	"time"
@@ -137,4 +139,52 @@ func BenchmarkDrain(b *testing.B) {
 		}
 	}
 	b.ReportMetric(spent.Seconds()/float64(readings)*1e6, "CPU-s/M-readings")
+}
+
+// BenchmarkCompact is an hour of the reference mix made into hour-long blocks; the
+// memory is what the process holds at the most meanwhile, above what it held before.
+func BenchmarkCompact(b *testing.B) {
+	readings, spent, peak := 0, time.Duration(0), uint64(0)
+	for b.Loop() {
+		ck := newClock()
+		buf, err := buffer.Open(config(b.TempDir()), buffer.Options{Probe: "t/s", Clock: ck, NoSync: true, Manual: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		site := loadtest.New(loadtest.Reference())
+		readings += live(b, buf, site, ck, 80*time.Minute) * 3 / 4
+		debug.FreeOSMemory()
+		before := held()
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+					peak = max(peak, held()-min(before, held()))
+				}
+			}
+		}()
+		began := cpu()
+		maintain(b, buf)
+		spent += cpu() - began
+		close(stop)
+		<-done
+		if err := buf.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(spent.Seconds()/float64(readings)*1e6, "CPU-s/M-readings")
+	b.ReportMetric(float64(peak)/1e6, "MB-more")
+}
+
+// held is how much memory the heap has of the system, without what it gave back.
+func held() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64()
 }

@@ -136,7 +136,8 @@ type Buffer struct {
 	stopMaintaining context.CancelFunc
 	maintaining     sync.WaitGroup
 
-	maintenance sync.Mutex      // held while blocks are made anew
+	maintenance sync.Mutex // held while blocks are made anew
+	layouts     *block.Layouts
 	packed      float64         // octets a value of such blocks, learned from those before
 	compacted   int64           // wall time, Unix ms, up to which everything is compacted; 0: not known yet
 	pressed     bool            // the budget is short
@@ -225,6 +226,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 	if b.codec, err = block.NewCodec(); err != nil {
 		return nil, err
 	}
+	b.layouts = b.codec.NewLayouts()
 	if err := b.start(); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 
 // maxWindow is how many readings are compacted together; where an hour has more the
 // window is a part of it.
-const maxWindow = 5_000_000
+const maxWindow = 1_250_000
 
 // windows are the lengths to choose from.
 var windows = [...]time.Duration{time.Hour, 30 * time.Minute, 15 * time.Minute, 5 * time.Minute, time.Minute}

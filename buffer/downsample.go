@@ -166,7 +166,7 @@ func (b *Buffer) seriesOf(rows []store.Row) (n int) {
 			for j := range rows[i].Cover {
 				if id := rows[i].Cover[j].Schema; !seen[id] {
 					seen[id] = true
-					if s := tx.Schema(id); s != nil {
+					if s := b.layoutsOf(tx)(id); s != nil {
 						n += len(s.Series)
 					}
 				}

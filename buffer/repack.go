@@ -68,7 +68,7 @@ func (p *repack) sibling(tier block.Tier) *repack {
 }
 
 // maxHeld is how many readings are unpacked in memory at a time: 32 octets each.
-const maxHeld = 100_000
+const maxHeld = 50_000
 
 // sections unpacks the parts of a block whose source is wanted.
 func (p *repack) sections(r *store.Row, want func(source string) bool) (out []block.Section, err error) {
@@ -78,7 +78,7 @@ func (p *repack) sections(r *store.Row, want func(source string) bool) (out []bl
 		if err != nil {
 			return err
 		}
-		out, missing, err = p.b.codec.Decode(x, tx.Schema, func(c *block.Cover) bool { return want(c.Source) })
+		out, missing, err = p.b.codec.Decode(x, p.b.layoutsOf(tx), func(c *block.Cover) bool { return want(c.Source) })
 		return err
 	})
 	if err == nil && missing > 0 {
@@ -88,6 +88,18 @@ func (p *repack) sections(r *store.Row, want func(source string) bool) (out []bl
 		return nil, fmt.Errorf("unpacking block %d: %w", r.Seq, err)
 	}
 	return slices.DeleteFunc(out, func(s block.Section) bool { return s.Batches == nil && s.Rollup == nil }), nil
+}
+
+// layoutsOf looks schemas up without their labels, which blocks are made anew
+// without.
+func (b *Buffer) layoutsOf(tx *store.Tx) func(block.ID) *collectors.Schema {
+	return func(id block.ID) *collectors.Schema {
+		s, err := b.layouts.Schema(id, tx.SchemaBytes)
+		if err != nil {
+			return nil // reading the block itself meets it, too
+		}
+		return s
+	}
 }
 
 // add puts a section into the next block, which is made when it is full.
