@@ -163,6 +163,7 @@ type Buffer struct {
 	lastTrim  time.Time
 	lastSweep time.Time
 	opened    time.Time
+	older     int // blocks that salvage has put in
 	openedAt  collectors.Stamp
 	told      []collectors.Event // what happened before there was an epoch to tell it in
 

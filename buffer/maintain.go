@@ -51,6 +51,9 @@ func (b *Buffer) Maintain() error {
 func (b *Buffer) maintainOnce() (more bool, err error) {
 	b.maintenance.Lock()
 	defer b.maintenance.Unlock()
+	if err := b.sweepLarge(); err != nil {
+		return false, err
+	}
 	if more, err = b.compactNext(); more || err != nil {
 		return more, err
 	}

@@ -120,10 +120,7 @@ func (b *Buffer) trim() error {
 	// What is old, only a clock can tell that is right.
 	now, sure := b.wallNow()
 	before := now - b.cfg.Rollups.Milliseconds()
-	// A sweep reads the head of every block, seven thousand a second where nothing of
-	// them is in memory: not right after the start, when a full buffer has other
-	// things to do.
-	daily := b.lastTrim.Sub(b.lastSweep) > 24*time.Hour && (b.head.Load() < 2000 || b.lastTrim.Sub(b.opened) > time.Hour)
+	daily := b.sweepDue() && b.head.Load() < fewBlocks
 	var gone []uint64
 	err := b.st.Load().Update(func(tx *store.Tx) (err error) {
 		if sure {
@@ -134,7 +131,11 @@ func (b *Buffer) trim() error {
 		if !daily {
 			return nil
 		}
-		gone, err = b.sweep(tx)
+		schemas, epochs := map[block.ID]bool{}, map[uint64]bool{}
+		if err := tx.Named(0, schemas, epochs); err != nil {
+			return err
+		}
+		gone, err = b.sweep(tx, schemas, epochs)
 		return err
 	})
 	if err != nil {

@@ -429,6 +429,7 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 	done.blocks++
 	done.readings += q.Readings
 	*more += size
+	s.b.older++
 	return tx.PutBelow(s.probe, q.Block, q.pending)
 }
 

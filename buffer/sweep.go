@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -23,8 +24,8 @@ func (b *Buffer) sweepIfHeavy(tx *store.Tx) (freed int64, err error) {
 	if err != nil || size < int64(b.cfg.Budget)/10 {
 		return 0, err
 	}
-	schemas, _, err := tx.Named()
-	if err != nil {
+	schemas := map[block.ID]bool{}
+	if err := tx.Named(0, schemas, map[uint64]bool{}); err != nil {
 		return 0, err
 	}
 	return tx.KeepSchemas(b.inUse(schemas))
@@ -59,13 +60,57 @@ func (b *Buffer) toCome(schemas map[block.ID]bool) map[block.ID]bool {
 	return schemas
 }
 
+// fewBlocks is up to how many blocks a sweep reads all heads in the transaction of a
+// commit; with more it is a part of maintenance, and reads most of them beside.
+const fewBlocks = 2000
+
+// sweepDue tells whether it is time for the daily sweep. The caller holds io.
+func (b *Buffer) sweepDue() bool { return time.Since(b.lastSweep) > 24*time.Hour }
+
+// sweepLarge sweeps a buffer of many blocks, once a day, and not right after the
+// start, when it has other things to do.
+func (b *Buffer) sweepLarge() error {
+	b.io.Lock()
+	due := b.sweepDue() && b.head.Load() >= fewBlocks && time.Since(b.opened) > time.Hour
+	older := b.older
+	b.io.Unlock()
+	if !due {
+		return nil
+	}
+	schemas, epochs, upTo := map[block.ID]bool{}, map[uint64]bool{}, int64(0)
+	err := b.view(func(tx *store.Tx) (err error) {
+		if upTo, err = tx.LastSeq(); err != nil {
+			return err
+		}
+		return tx.Named(0, schemas, epochs)
+	})
+	if err != nil {
+		return fmt.Errorf("sweeping the buffer: %w", err)
+	}
+	b.io.Lock()
+	defer b.io.Unlock()
+	if b.older != older {
+		return nil // what salvage put in meanwhile was not seen: another time
+	}
+	var gone []uint64
+	err = b.update(func(tx *store.Tx) (err error) {
+		if err := tx.Named(upTo, schemas, epochs); err != nil {
+			return err
+		}
+		gone, err = b.sweep(tx, schemas, epochs)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sweeping the buffer: %w", err)
+	}
+	b.lastSweep = time.Now()
+	b.forget(gone)
+	return nil
+}
+
 // sweep deletes what no block names: schemas, and epochs that are settled for
 // long. It returns those, whose files are to go after the transaction.
-func (b *Buffer) sweep(tx *store.Tx) (gone []uint64, err error) {
-	schemas, epochs, err := tx.Named()
-	if err != nil {
-		return nil, err
-	}
+func (b *Buffer) sweep(tx *store.Tx, schemas map[block.ID]bool, epochs map[uint64]bool) (gone []uint64, err error) {
 	if _, err := tx.KeepSchemas(b.inUse(schemas)); err != nil {
 		return nil, err
 	}

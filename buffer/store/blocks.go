@@ -433,11 +433,10 @@ func (t *Tx) SchemaSize() (n int64, err error) {
 	return n, err
 }
 
-// Named returns the schemas and the epochs that blocks name. It reads the head of
-// every block.
-func (t *Tx) Named() (schemas map[block.ID]bool, epochs map[uint64]bool, err error) {
-	schemas, epochs = map[block.ID]bool{}, map[uint64]bool{}
-	err = t.each("SELECT seq, head FROM block", nil, func(scan func(...any) error) error {
+// Named adds the schemas and the epochs that blocks with higher numbers than after
+// name. It reads the head of each.
+func (t *Tx) Named(after int64, schemas map[block.ID]bool, epochs map[uint64]bool) error {
+	return t.each("SELECT seq, head FROM block WHERE seq>?", []any{after}, func(scan func(...any) error) error {
 		var seq int64
 		var head []byte
 		if err := scan(&seq, &head); err != nil {
@@ -454,7 +453,6 @@ func (t *Tx) Named() (schemas map[block.ID]bool, epochs map[uint64]bool, err err
 		}
 		return nil
 	})
-	return schemas, epochs, err
 }
 
 // KeepSchemas deletes all other schemas; it returns how many octets those had.
