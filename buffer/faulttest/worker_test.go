@@ -255,23 +255,23 @@ func (w *worker) contents() *contents {
 
 // act does one thing of what a buffer is there for.
 func (w *worker) act() {
-	switch w.rand.IntN(8) {
-	case 0, 1, 2:
+	switch k := w.rand.IntN(16); {
+	case k < 6:
 		w.add(1 + w.rand.IntN(12))
 		w.flush(w.added())
-	case 3, 4: // polls go on during a commit
+	case k < 10: // polls go on during a commit
 		w.add(1 + w.rand.IntN(6))
 		before, done := w.added(), make(chan struct{})
 		go func() { defer close(done); w.flush(before) }()
 		w.add(1 + w.rand.IntN(6))
 		<-done
-	case 5:
+	case k < 12:
 		w.add(1 + w.rand.IntN(6))
-	case 6:
+	case k < 14:
 		if !w.job.Offline {
 			w.deliver()
 		}
-	case 7:
+	case k < 15 || w.job.Kill != "": // it is most of the work
 		w.maintain()
 	}
 }
