@@ -127,11 +127,3 @@ func (l *killLab) kill(point string) {
 	}
 	p.end()
 }
-
-func (l *killLab) count(points []string) string {
-	var out []string
-	for _, p := range points {
-		out = append(out, fmt.Sprintf("%s %d", p, l.hits[p]))
-	}
-	return strings.Join(out, ", ")
-}
