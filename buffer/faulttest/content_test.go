@@ -29,7 +29,7 @@ func content(source string, at collectors.Stamp) collectors.Batch {
 		return x
 	}
 	x.Schema = &collectors.Schema{Source: source}
-	for i := range 24 + r.IntN(3) {
+	for i := range 16 + at>>22%3 { // another schema every hour or so
 		s := collectors.Series{Metric: "octets", Kind: collectors.Counter, Labels: []collectors.Label{{Name: "port", Value: fmt.Sprint(i)}}}
 		v := collectors.CounterValue(uint64(at)*uint64(i+1) + uint64(r.IntN(1000)))
 		switch i % 4 {

@@ -27,8 +27,14 @@
 // # Kills
 //
 // TestKills has a process kill itself with SIGKILL at each of the buffer's named
-// points ([buffer.Points]), with the same ledger. A damaged database, which is set
-// aside, is a part of it.
+// points ([buffer.Points]), with the same ledger; every point must be reached. A second
+// database is damaged now and then, and set aside: its batches may be gone, but the
+// account must go on counting them.
+//
+// # A new part of the buffer
+//
+// What it does in the background is one line in worker.maintain, what it does when it
+// is called is a case in worker.act; its points go into [buffer.Points].
 //
 // # Running it
 //

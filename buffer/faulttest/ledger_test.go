@@ -32,6 +32,7 @@ type tally struct {
 	hands     []string // why a person would have been needed
 	aside     int      // databases that were set aside
 	salvaged  int      // batches that came back from one
+	rolled    int      // blocks of rollups that were unpacked
 }
 
 // settledFor is how long the buffer remembers an epoch of which it has no block.
@@ -78,6 +79,7 @@ func (l *ledger) damaged() {
 // database that was set aside and the account still counts it.
 func (l *ledger) check(c *contents) {
 	l.sum.checks++
+	l.sum.rolled += c.Rolled
 	if c.Aside > l.sum.aside+l.spoilt {
 		l.sum.hands = append(l.sum.hands, fmt.Sprintf("%d databases are set aside, where %d were", c.Aside, l.sum.aside))
 	}
@@ -122,13 +124,15 @@ func (l *ledger) check(c *contents) {
 			}
 		})
 	}
-	counted := map[name]bool{}
+	next := map[name]uint64{} // by epoch and source
 	for _, s := range c.Next {
-		s.each(func(n name) { counted[n] = true })
+		of := name{s.Epoch, s.Source, 0}
+		next[of] = max(next[of], s.End)
 	}
+	counted := func(n name) bool { return n.N < next[name{n.Epoch, n.Source, 0}] }
 	for n, e := range l.must {
 		switch {
-		case seen[n] && !counted[n]:
+		case seen[n] && !counted(n):
 			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v is in a block, and the account does not count it", n))
 		case seen[n]:
 		case gaps[n]:
@@ -136,7 +140,7 @@ func (l *ledger) check(c *contents) {
 			delete(l.must, n)
 		case e.stored:
 			delete(l.must, n)
-		case e.aside && counted[n]: // salvage may bring it back
+		case e.aside && counted(n): // salvage may bring it back
 		case e.aside && c.Now-e.at > settledFor.Milliseconds():
 			delete(l.must, n)
 		default:

@@ -64,6 +64,7 @@ type contents struct {
 	Now     int64   // the worker's clock
 	Batches []batch // of blocks whose content was checked
 	Covered []span  // of the others, by their heads
+	Rolled  int     // of these, blocks of rollups that could be unpacked
 	Gaps    []span
 	Next    []span   // of each source the numbers that the account counts
 	Aside   int      // databases that were set aside

@@ -54,11 +54,13 @@ type Volume struct {
 // Mount mounts the volume; the journal is replayed. The error says so when the
 // disk lost its power meanwhile.
 func (v *Volume) Mount() error {
-	disk, err := os.OpenFile(v.Path, os.O_RDWR, 0)
+	// Not by package os, whose poller would ask the disk's server, which is in this
+	// process, in a way that keeps the server from running.
+	disk, err := unix.Open(v.Path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("opening the disk: %w", err)
 	}
-	defer disk.Close() // the loop device keeps it open
+	defer unix.Close(disk) // the loop device keeps it open
 	loop, err := attach(disk)
 	if err != nil {
 		return fmt.Errorf("attaching a loop device: %w", err)
@@ -69,13 +71,13 @@ func (v *Volume) Mount() error {
 }
 
 // attach gives a file a free loop device, which detaches itself with its last use.
-func attach(disk *os.File) (*os.File, error) {
+func attach(disk int) (*os.File, error) {
 	ctl, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer ctl.Close()
-	config := unix.LoopConfig{Fd: uint32(disk.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+	config := unix.LoopConfig{Fd: uint32(disk), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
 	for range 100 { // another process may be quicker
 		n, err := unix.IoctlRetInt(int(ctl.Fd()), unix.LOOP_CTL_GET_FREE)
 		if err != nil {

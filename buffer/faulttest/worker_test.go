@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,7 +102,10 @@ func (w *worker) open() (err error) {
 			return fmt.Errorf("damaging the database: %w", err)
 		}
 	}
-	w.b, err = buffer.Open(buffer.Config{Path: w.job.Path, Budget: buffer.MinBudget, Commit: time.Minute, History: 35 * 24 * time.Hour, Rollups: 400 * 24 * time.Hour},
+	cfg := buffer.DefaultConfig()
+	cfg.Path, cfg.Budget, cfg.Commit = w.job.Path, buffer.MinBudget, time.Minute
+	cfg.History = 48 * time.Hour // some five jobs: then rollups are made
+	w.b, err = buffer.Open(cfg,
 		buffer.Options{Probe: probe, Clock: w, Sync: w.job.Sync, NoSync: w.job.NoSync, Manual: true, Pressed: w.job.Seed%3 > 0, LogBytes: 32 << 10,
 			Committed: w.committed, Point: w.point})
 	return err
@@ -157,7 +162,7 @@ func (w *worker) committed(x *block.Block) {
 	w.tell(report{Committed: out})
 }
 
-// decode returns a raw block's batches; the error says which differ from what they
+// decode returns a raw block's batches, and nothing of a rollup; the error says which differ from what they
 // were made of.
 func (w *worker) decode(x *block.Block, schema func(block.ID) *collectors.Schema) (out []batch, err error) {
 	sections, want, err := w.codec.Decode(x, schema, nil)
@@ -203,17 +208,20 @@ func (w *worker) contents() *contents {
 	err = st.View(func(tx *store.Tx) error {
 		err := tx.Blocks(probe, func(x *block.Block) error {
 			// Unpacking all of it each time would be most of the work.
-			if x.Tier != block.Raw || int64(x.T1) < w.job.Fresh && w.rand.IntN(10) > 0 {
-				for _, cv := range x.Cover {
-					c.Covered = append(c.Covered, span{x.Epoch, cv.Source, cv.Range()})
+			if int64(x.T1) >= w.job.Fresh || w.rand.IntN(10) == 0 {
+				found, err := w.decode(x, tx.Schema)
+				if err != nil {
+					bad("%v", err)
 				}
-				return nil
+				if x.Tier == block.Raw {
+					c.Batches = append(c.Batches, found...)
+					return nil
+				}
+				c.Rolled++
 			}
-			found, err := w.decode(x, tx.Schema)
-			if err != nil {
-				bad("%v", err)
+			for _, cv := range x.Cover {
+				c.Covered = append(c.Covered, span{x.Epoch, cv.Source, cv.Range()})
 			}
-			c.Batches = append(c.Batches, found...)
 			return nil
 		})
 		if err != nil {
@@ -247,30 +255,33 @@ func (w *worker) contents() *contents {
 
 // act does one thing of what a buffer is there for.
 func (w *worker) act() {
-	switch w.rand.IntN(8) {
-	case 0, 1, 2:
+	switch k := w.rand.IntN(16); {
+	case k < 6:
 		w.add(1 + w.rand.IntN(12))
-		w.flush()
-	case 3, 4: // polls go on during a commit
+		w.flush(w.added())
+	case k < 10: // polls go on during a commit
 		w.add(1 + w.rand.IntN(6))
-		done := make(chan struct{})
-		go func() { defer close(done); w.flush() }()
+		before, done := w.added(), make(chan struct{})
+		go func() { defer close(done); w.flush(before) }()
 		w.add(1 + w.rand.IntN(6))
 		<-done
-	case 5:
+	case k < 12:
 		w.add(1 + w.rand.IntN(6))
-	case 6:
+	case k < 14:
 		if !w.job.Offline {
 			w.deliver()
 		}
-	case 7:
+	case k < 15 || w.job.Kill != "": // it is most of the work
 		w.maintain()
 	}
 }
 
 // maintain has the buffer do what it does in the background otherwise.
 func (w *worker) maintain() {
-	_ = w.b.Maintain() // the power is gone, or going
+	if err := w.b.Maintain(); err != nil {
+		w.fault("maintenance: %v", err)
+	}
+	// Salvage goes here.
 }
 
 func (w *worker) add(n int) {
@@ -284,14 +295,15 @@ func (w *worker) add(n int) {
 	}
 }
 
-// flush commits; success must mean that all that was added before is confirmed.
-func (w *worker) flush() {
+// added returns what was added and is not confirmed yet.
+func (w *worker) added() []key {
 	w.mu.Lock()
-	var before []key
-	for k := range w.waiting {
-		before = append(before, k)
-	}
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.waiting))
+}
+
+// flush commits; success must mean that all that was added before is confirmed.
+func (w *worker) flush(before []key) {
 	if err := w.b.Flush(); err != nil {
 		return // the power is gone, or going; the buffer keeps what it could not commit
 	}
