@@ -135,5 +135,7 @@ func (b *Buffer) Stats() (s Stats, err error) {
 // History reads readings back; see [store.Query].
 func (b *Buffer) History(q store.Query) (out []store.Points, err error) {
 	q.Probe = b.opt.Probe
-	return b.st.Load().History(q)
+	st := b.st.Load()
+	out, err = st.History(q)
+	return out, b.noticed(st, err)
 }

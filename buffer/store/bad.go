@@ -48,6 +48,9 @@ func (r *badRows) schema(id block.ID) {
 // Bad hands over the damaged rows that were met since it was called last: blocks,
 // which are for [Tx.Mend], and schemas, for [Tx.DropSchema].
 func (s *Store) Bad() (blocks []int64, schemas []block.ID) {
+	if s == nil {
+		return nil, nil
+	}
 	s.bad.mu.Lock()
 	defer s.bad.mu.Unlock()
 	blocks = slices.Sorted(maps.Keys(s.bad.blocks))
