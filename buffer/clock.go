@@ -25,7 +25,7 @@ type Clock interface {
 // clockState is what the buffer remembers of the clock in this boot.
 type clockState struct {
 	known  atomic.Int64 // the last offset that was sure in this boot; 0: none was
-	least  int64        // wall time of the last commit before this boot, Unix ms; 0: not known
+	least  atomic.Int64 // wall time of the last commit before this boot, Unix ms; 0: not known
 	unsure bool         // something was sealed while the clock was unsure
 	told   bool         // the clock event was added
 }
@@ -42,7 +42,7 @@ func (b *Buffer) offset() (ms int64, sure bool) {
 	if known := b.clock.known.Load(); known != 0 {
 		return known, false
 	}
-	return max(ms, b.clock.least), false
+	return max(ms, b.clock.least.Load()), false
 }
 
 // KnownOffset returns the offset that was sure last in this boot, also before the
@@ -73,6 +73,14 @@ func (b *Buffer) Correct(h *block.Head) {
 func (b *Buffer) wallNow() (ms int64, sure bool) {
 	off, sure := b.offset()
 	return int64(b.opt.Clock.Now()) + off, sure
+}
+
+// newest is the wall time of the newest batch. What a boot has left whose clock was
+// ahead, and was never corrected, does not count: all else would seem old beside it.
+func (b *Buffer) newest(tx *store.Tx) (int64, error) {
+	newest, err := tx.NewestBlock(b.probe)
+	now, _ := b.wallNow()
+	return min(newest, now), err
 }
 
 // noteClock adds the one event of a boot that corrects what was sealed in it while
@@ -119,7 +127,7 @@ func (b *Buffer) recallClock(tx *store.Tx) error {
 	}
 	b.clock.unsure = b.clock.unsure || ok
 	b.clock.told = ok && k.Sure
-	b.clock.least = least
+	b.clock.least.Store(least)
 	return nil
 }
 

@@ -445,3 +445,27 @@ func encode(t *testing.T, st *store.Store, h block.Head, s ...block.Section) *bl
 	}
 	return b
 }
+
+// TestCompactionAfterAClockThatWasAhead: what a boot left decades ahead, and nobody
+// ever corrected, keeps nothing that comes after it from being compacted.
+func TestCompactionAfterAClockThatWasAhead(t *testing.T) {
+	x := newClockBox(t)
+	x.offset += x.truth + 70*365*86400*1000
+	x.collect(300)
+	if err := x.b.Maintain(); err != nil {
+		t.Fatal(err)
+	}
+	ahead := len(pending(t, x.b))
+	x.b.Close()
+	x.reboot(time.Minute, 0)
+	x.synchronise()
+	x.start()
+	x.collect(300)
+	fresh := len(pending(t, x.b)) - ahead
+	if err := x.b.Maintain(); err != nil {
+		t.Fatal(err)
+	}
+	if now := len(pending(t, x.b)) - ahead; now > fresh*2/3 {
+		t.Fatalf("%d blocks beside the %d that are ahead, then %d: they were not compacted", fresh, ahead, now)
+	}
+}

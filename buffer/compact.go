@@ -69,10 +69,13 @@ func (b *Buffer) compactFrom() (from, newest int64, err error) {
 			}
 			b.compacted, _ = strconv.ParseInt(v, 10, 64) // empty: the beginning
 		}
-		if from, err = tx.OldestBlock(b.probe, b.compacted); err != nil {
+		if newest, err = b.newest(tx); err != nil {
 			return err
 		}
-		newest, err = tx.NewestBlock(b.probe)
+		if b.compacted > newest {
+			b.compacted = 0 // it went by a clock that was ahead, and is right now
+		}
+		from, err = tx.OldestBlock(b.probe, b.compacted)
 		return err
 	})
 	return from, newest, err

@@ -51,7 +51,7 @@ func (b *Buffer) downsampleNext() (more bool, err error) {
 	var used, newest int64
 	err = b.view(func(tx *store.Tx) (err error) {
 		if used, _, err = tx.Usage(); err == nil {
-			newest, err = tx.NewestBlock(b.probe)
+			newest, err = b.newest(tx)
 		}
 		return err
 	})

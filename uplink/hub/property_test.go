@@ -496,7 +496,12 @@ func (w *world) step() {
 			w.ps = append(w.ps, q)
 		}
 	default: // compaction, and downsampling
-		w.must(p.b.Maintain())
+		if err := p.b.Maintain(); err != nil {
+			if !w.undo.epochs {
+				panic(err)
+			}
+			w.fail("I1 blocks cannot be put together: %v", err)
+		}
 	}
 }
 
