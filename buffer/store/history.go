@@ -162,8 +162,8 @@ func (h *history) block(seq int64, head []byte) error {
 		return nil
 	}
 	for i := len(sections) - 1; i >= 0; i-- {
-		if r := sections[i].Rollup; r != nil {
-			h.rollup(r, hd, asKept.Offset)
+		if sections[i].Rollup != nil {
+			h.rollup(&sections[i], hd, asKept.Offset)
 			continue
 		}
 		batches := sections[i].Batches

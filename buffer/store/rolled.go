@@ -15,6 +15,7 @@ type Rolled struct {
 	Tier  block.Tier
 	Start int64 // of the bucket: wall time, Unix ms
 	epoch uint64
+	cover block.Range // of the batches that its rollup is of
 }
 
 func (r *Rolled) tier() block.Tier {
@@ -31,9 +32,11 @@ func (r *Rolled) count() uint32 {
 	return r.Count
 }
 
-// rollup takes in what a rollup has of the series that are chosen; kept is the offset
-// that it was made with, which may have been corrected since.
-func (h *history) rollup(r *block.Rollup, hd *block.Head, kept int64) {
+// rollup takes in what a section's rollup has of the series that are chosen; kept is
+// the offset that it was made with, which may have been corrected since.
+func (h *history) rollup(sec *block.Section, hd *block.Head, kept int64) {
+	r := sec.Rollup
+	cover := block.Range{First: sec.First, End: sec.First + uint64(r.Batches)}
 	within := func(t int64) bool { return t >= h.q.From && t <= h.q.To }
 	for i := len(r.Buckets) - 1; i >= 0; i-- {
 		b := &r.Buckets[i]
@@ -73,7 +76,7 @@ func (h *history) rollup(r *block.Rollup, hd *block.Head, kept int64) {
 			if kind == collectors.Gauge {
 				v = collectors.GaugeValue(c.Sum / float64(c.Count))
 			}
-			point(c.LastAt, v, &Rolled{Cell: *c, Tier: hd.Tier, Start: r.Buckets[i].Start - kept + hd.Offset, epoch: hd.Epoch})
+			point(c.LastAt, v, &Rolled{Cell: *c, Tier: hd.Tier, Start: r.Buckets[i].Start - kept + hd.Offset, epoch: hd.Epoch, cover: cover})
 		}
 		if kind == collectors.Counter && len(last) > 0 { // where its rise is counted from, and where it fell
 			for _, x := range append([]block.Reading{{At: l.FirstAt, V: l.First}}, l.Fallen...) {
@@ -99,26 +102,28 @@ func (h *history) hole(source string, t int64, b *block.Bucket) {
 	h.n++
 }
 
-// finest drops rollups that another of the same bucket holds more of: of two
-// entries of one epoch, tier and bucket, the one with the higher count counts.
-// Entries of a time that a finer one has, too, go with the other doubles.
+// finest drops rollups that another of the same bucket and of some of the same
+// batches holds more of. Entries of a time that a finer one has, too, go with the
+// other doubles.
 func (p *Points) finest() {
 	type bucket struct {
 		tier  block.Tier
 		start int64
 		epoch uint64
 	}
-	most := map[bucket]uint32{}
+	all := map[bucket][]*Rolled{}
 	of := func(r *Rolled) bucket { return bucket{r.Tier, r.Start, r.epoch} }
 	for i := range p.Points {
 		if r := p.Points[i].Rolled; r != nil {
-			most[of(r)] = max(most[of(r)], r.Count)
+			all[of(r)] = append(all[of(r)], r)
 		}
 	}
-	if len(most) == 0 {
+	if len(all) == 0 {
 		return
 	}
 	p.Points = slices.DeleteFunc(p.Points, func(x Point) bool {
-		return x.Rolled != nil && x.Rolled.Count < most[of(x.Rolled)]
+		return x.Rolled != nil && slices.ContainsFunc(all[of(x.Rolled)], func(o *Rolled) bool {
+			return o.Count > x.Rolled.Count && o.cover.First < x.Rolled.cover.End && x.Rolled.cover.First < o.cover.End
+		})
 	})
 }

@@ -106,6 +106,8 @@ func allSites(st *store.Store) (names []string, err error) {
 func printProof(w io.Writer, p *hub.Proof) {
 	verdict := "NOT complete"
 	switch {
+	case p.Complete && p.Downsampled > 0:
+		verdict = "complete, in part as summaries"
 	case p.Complete:
 		verdict = "complete"
 	case !p.Proved:
@@ -126,7 +128,7 @@ func printProof(w io.Writer, p *hub.Proof) {
 	}
 	fmt.Fprintf(t, "  expected\t%d batches\n  stored\t%d\t(in %d blocks; %d blocks came more than once)\n", p.Expected, p.Stored, p.Blocks, p.Redelivered)
 	if p.Downsampled > 0 {
-		fmt.Fprintf(t, "  downsampled\t%d\n", p.Downsampled)
+		fmt.Fprintf(t, "  as summaries\t%d\t(of 15 minutes or an hour: there was no room at the box for all readings)\n", p.Downsampled)
 	}
 	fmt.Fprintf(t, "  dropped\t%d\n  pending\t%d\n  lost\t%d\n", dropped, p.Pending, p.Lost)
 	if p.Cloned {
@@ -140,6 +142,7 @@ func printProof(w io.Writer, p *hub.Proof) {
 		fmt.Fprintf(t, "  dropped\t%s\t%d batches\t%s\t%s\n", collectors.Printable(d.Source), d.Count, collectors.Printable(d.Reason), when)
 	}
 	for _, s := range p.Sources {
-		fmt.Fprintf(t, "  %s\t%s\texpected %d\tstored %d\tdropped %d\tpending %d\tlost %d\n", s.Epoch, collectors.Printable(s.Source), s.Expected, s.Stored, s.Dropped, s.Pending, s.Lost)
+		fmt.Fprintf(t, "  %s\t%s\texpected %d\tstored %d\tas summaries %d\tdropped %d\tpending %d\tlost %d\n",
+			s.Epoch, collectors.Printable(s.Source), s.Expected, s.Stored, s.Downsampled, s.Dropped, s.Pending, s.Lost)
 	}
 }

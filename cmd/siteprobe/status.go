@@ -112,7 +112,7 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 	}
 	fmt.Fprintf(t, "buffer\t%s; %s of %s used\n", waits, size(s.Buffer.UsedBytes), size(s.Buffer.BudgetBytes))
 	if l := s.Buffer.Left; l != nil {
-		fmt.Fprintf(t, "\twithout an uplink there is room for %s with every reading,\n\tthen for %s in steps of 15 minutes, for %s in steps of an hour\n",
+		fmt.Fprintf(t, "\twithout an uplink it lasts another %s with every reading,\n\t%s with the older ones as summaries of 15 minutes, %s as summaries of an hour\n",
 			days(l.Raw), days(l.Quarter), days(l.Hour))
 	}
 	if s.Buffer.Dropped > 0 {
@@ -142,8 +142,10 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 // days writes a time ahead, coarsely.
 func days(d float64) string {
 	switch {
+	case d < 1./24:
+		return "less than an hour"
 	case d < 2:
-		return fmt.Sprintf("%.0f hours", d*24)
+		return fmt.Sprintf("%.0f h", d*24)
 	case d < 100:
 		return fmt.Sprintf("%.0f days", d)
 	case d < 700:

@@ -106,7 +106,7 @@ func (w *Web) problems(h *health, x *hub.SiteInfo) {
 		add(bad, count(down)+" down", "checks that were carried out and found their service down")
 	}
 	if d := st.Buffer.DaysLeft; d != nil && *d < 3 && st.Buffer.PendingReadings > 0 {
-		add(warn, fmt.Sprintf("buffer full in %s d", digits(*d, 3)), "then the box drops its oldest readings")
+		add(warn, "buffer full in "+days(*d), "then the box drops its oldest readings; it keeps summaries before")
 	}
 	if !st.Clock.Sure && st.Time != "" && len(st.Trouble) == 0 { // the box says it itself
 		add(warn, "clock not sure", "the box's clock is not synchronised: times may be wrong")
@@ -165,7 +165,7 @@ func (w *Web) completeness(s *summary) []note {
 		out = append(out, note{mute, count(s.Pending) + " pending", "batches that wait at the box"})
 	}
 	if s.Downsampled > 0 {
-		out = append(out, note{mute, count(s.Downsampled) + " downsampled", "stored in a coarser form"})
+		out = append(out, note{mute, count(s.Downsampled) + " as summaries", "stored as summaries of 15 minutes or an hour: there was no room at the box for all readings"})
 	}
 	switch {
 	case !s.Proved:

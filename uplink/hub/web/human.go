@@ -193,3 +193,14 @@ func duration(d time.Duration) string {
 	}
 	return "0" + narrow + "s"
 }
+
+// days writes a time ahead, in days.
+func days(d float64) string {
+	switch {
+	case d < 1./24:
+		return "less than an hour"
+	case d < 100*365:
+		return duration(time.Duration(math.Round(d*24)) * time.Hour)
+	}
+	return "100 years and more"
+}

@@ -18,9 +18,9 @@ import (
 
 // Bounds of a plot's page.
 const (
-	maxSeriesName = 32 << 10 // more than any name of a series, each octet of it quoted
-	maxValues     = 200      // rows of the table
-	lead          = 15 * time.Minute
+	maxSeriesName = 32 << 10         // more than any name of a series, each octet of it quoted
+	maxValues     = 200              // rows of the table
+	lead          = 75 * time.Minute // what is read before and after: a summary is of an hour at most
 )
 
 // plotHours are the lengths of time to choose from.
@@ -55,6 +55,7 @@ type plotPage struct {
 	IsPart            bool
 	Text              bool // the series is text
 	Rate              bool
+	Legend            *legend // of summaries, if there are any
 }
 
 type gapRow struct {
@@ -68,6 +69,7 @@ type valueRow struct {
 	Text string
 	Tone tone
 	Raw  string // of a total
+	Of   string // what it stands for
 }
 
 // plotQuery is what a plot's address says.
@@ -131,7 +133,7 @@ func (w *Web) plot(r *http.Request) (*answer, error) {
 	from := to.Add(-time.Duration(q.hours) * time.Hour)
 	metric, _, _ := strings.Cut(q.series, "{")
 	points, holes, err := w.hub.Store().Line(r.Context(), store.Query{Probe: q.site.Probe(), Source: q.source, Metric: metric, Series: q.series,
-		From: from.Add(-lead).UnixMilli(), To: to.UnixMilli()})
+		From: from.Add(-lead).UnixMilli(), To: to.Add(lead).UnixMilli()})
 	part := errors.Is(err, context.DeadlineExceeded)
 	if err != nil && !part {
 		return nil, err
@@ -182,14 +184,16 @@ func (w *Web) fill(ctx context.Context, p *plotPage, q plotQuery, points *store.
 		return quantity(v, unit)
 	}
 	p.About = about(s, unit)
+	spans := spansOf(points.Points, from, to)
+	p.Legend = w.legend(s, spans)
 	if s.Kind == collectors.Text {
 		p.Text = true
-		w.values(p, points, from)
+		w.values(p, points, from, to)
 		return
 	}
 	most := int64(gapFactor * float64(usual(points.Points)))
 	l := lineOf(points).clip(from, to, w.opt.Now().UnixMilli(), most)
-	d := &drawing{series: s, line: l, from: from, to: to, loc: w.opt.Location, value: value,
+	d := &drawing{series: s, line: l, spans: spans, from: from, to: to, loc: w.opt.Location, value: value,
 		why: w.explainer(q, holes)}
 	p.Figures = []*figure{d.wide(), d.phone()}
 	for _, f := range p.Figures {
@@ -201,7 +205,7 @@ func (w *Web) fill(ctx context.Context, p *plotPage, q plotQuery, points *store.
 	for _, g := range gaps[:min(len(gaps), 20)] {
 		p.Gaps = append(p.Gaps, gapRow{w.whenMS(g.From), w.whenMS(g.To), duration(time.Duration(g.To-g.From) * time.Millisecond), w.reason(g, q, holes)})
 	}
-	w.values(p, points, from)
+	w.values(p, points, from, to)
 }
 
 // about says what the numbers of a series are.
@@ -219,11 +223,16 @@ func about(s *collectors.Series, unit string) string {
 
 // stats are a plot's numbers at a glance. States have none that would say much.
 func stats(l line, s *collectors.Series, value func(float64) string) []fact {
-	lo, hi, sum, n := math.Inf(1), math.Inf(-1), 0.0, 0
+	lo, hi, sum, n := math.Inf(1), math.Inf(-1), 0.0, 0.0
 	var last float64
 	for _, run := range l.Runs {
 		for _, x := range run {
-			lo, hi, sum, last, n = minOf(lo, x.V), maxOf(hi, x.V), sum+x.V, x.V, n+1
+			weight := 1.0
+			if x.Of != nil {
+				weight = float64(x.Of.N)
+			}
+			reach := x.reach()
+			lo, hi, sum, last, n = minOf(lo, reach[1]), maxOf(hi, reach[2]), sum+x.V*weight, x.V, n+weight
 		}
 	}
 	switch {
@@ -232,7 +241,7 @@ func stats(l line, s *collectors.Series, value func(float64) string) []fact {
 	case s.Kind == collectors.State || isInstant(s):
 		return []fact{{Name: "last", Text: value(last)}}
 	}
-	return []fact{{Name: "last", Text: value(last)}, {Name: "lowest", Text: value(lo)}, {Name: "mean", Text: value(sum / float64(n))}, {Name: "highest", Text: value(hi)}}
+	return []fact{{Name: "last", Text: value(last)}, {Name: "lowest", Text: value(lo)}, {Name: "mean", Text: value(sum / n)}, {Name: "highest", Text: value(hi)}}
 }
 
 // explainer returns what a gap's tooltip says.
@@ -249,7 +258,7 @@ func (w *Web) reason(g gap, q plotQuery, holes []store.Hole) string {
 	var last *store.Hole
 	first, _ := slices.BinarySearchFunc(holes, g.From, func(h store.Hole, t int64) int { return int(max(-1, min(1, h.T-t))) })
 	for i := first; i < len(holes) && holes[i].T <= g.To; i++ {
-		in++
+		in += holes[i].Polls
 		last = &holes[i]
 	}
 	switch {
@@ -286,7 +295,7 @@ func (w *Web) dropReason(q plotQuery, g gap) string {
 }
 
 // values fills the table, the newest first.
-func (w *Web) values(p *plotPage, points *store.Points, from int64) {
+func (w *Web) values(p *plotPage, points *store.Points, from, to int64) {
 	s := &points.Series
 	unit, _ := shownAs(s)
 	rates := map[int64]float64{}
@@ -298,12 +307,15 @@ func (w *Web) values(p *plotPage, points *store.Points, from int64) {
 		}
 	}
 	for i := len(points.Points) - 1; i >= 0 && points.Points[i].T >= from; i-- {
+		if x := &points.Points[i]; x.T > to && (x.Rolled == nil || x.Rolled.Start >= to) {
+			continue
+		}
 		if len(p.Values) == maxValues {
 			p.More++
 			continue
 		}
 		x := points.Points[i]
-		r := valueRow{At: w.whenMS(x.T)}
+		r := valueRow{At: w.whenMS(x.T), Of: w.rolledText(s, x.Rolled)}
 		v, rated := rates[x.T]
 		switch {
 		case !p.Rate:
@@ -315,7 +327,7 @@ func (w *Web) values(p *plotPage, points *store.Points, from int64) {
 			r.Text, r.Tone = none, mute
 		}
 		if p.Rate && !x.V.Missing() {
-			r.Raw = x.V.Format(s.Kind)
+			r.Raw = lastReading(&x).Format(s.Kind)
 		}
 		p.Values = append(p.Values, r)
 	}

@@ -21,6 +21,8 @@ type figure struct {
 	Caption            string // the vertical axis' unit
 	YTicks, XTicks     []tick
 	Lines, Fills, Dots []string
+	Bands              []string // between the bounds of summaries
+	Spans              []spanBox
 	Gaps               []gapBox
 	Hits               []gapBox
 	Label              string // the plot in words, for those who do not see it
@@ -28,6 +30,9 @@ type figure struct {
 
 // Height is that of the plotting area.
 func (f *figure) Height() float64 { return f.Bottom - f.Top }
+
+// SpanTop is where the rules above it are.
+func (f *figure) SpanTop() float64 { return f.Top - 3 }
 
 type tick struct {
 	At    float64
@@ -46,7 +51,8 @@ type gapBox struct {
 type drawing struct {
 	series   *collectors.Series
 	line     line
-	from, to int64 // Unix ms
+	spans    []period // of summaries
+	from, to int64    // Unix ms
 	loc      *time.Location
 	why      func(gap) string
 	value    func(float64) string
@@ -77,6 +83,7 @@ func (d *drawing) draw(class string, w, h int) *figure {
 	}
 	f.Left = float64(14 + 7*min(longest, w/40))
 	x := func(t int64) float64 {
+		t = max(d.from, min(d.to, t)) // a summary may begin before, or end after
 		return f.Left + (f.Right-f.Left)*float64(t-d.from)/float64(max(d.to-d.from, 1))
 	}
 	y := func(v float64) float64 { return f.Bottom - (f.Bottom-f.Top)*(v-lo)/(hi-lo) }
@@ -99,6 +106,10 @@ func (d *drawing) draw(class string, w, h int) *figure {
 		x0, x1 := x(g.From), x(g.To)
 		f.Gaps = append(f.Gaps, gapBox{X: x0, W: max(x1-x0, 1.5), Title: d.why(g)})
 	}
+	if !isTotal(d.series) {
+		f.addBands(d.line.bands(msPerPx*2), x, y)
+	}
+	f.addSpans(d.spans, x, d.loc)
 	thin := d.line.thin(d.from, d.to, px/2) // two samples for each two pixels
 	for _, run := range thin {
 		f.addRun(run, x, y, y(max(lo, min(hi, 0))), steps)
@@ -113,9 +124,11 @@ func (d *drawing) draw(class string, w, h int) *figure {
 func (d *drawing) bounds() (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, run := range d.line.Runs {
-		for _, s := range run {
-			if !math.IsInf(s.V, 0) { // NaN changes nothing below
-				lo, hi = minOf(lo, s.V), maxOf(hi, s.V)
+		for i := range run {
+			for _, v := range run[i].reach() {
+				if !math.IsInf(v, 0) { // NaN changes nothing below
+					lo, hi = minOf(lo, v), maxOf(hi, v)
+				}
 			}
 		}
 	}
@@ -170,6 +183,17 @@ func (f *figure) addRun(run []sample, x func(int64) float64, y func(float64) flo
 		}
 		px := x(s.T)
 		switch {
+		case s.Of != nil && steps && s.Of.Lo == s.Of.Hi && n > 0: // the same all the time
+			fmt.Fprintf(&b, "H%sV%sH%s", coord(x(s.Of.From)), coord(py), coord(px))
+		case s.Of != nil && (!steps || s.Of.Lo == s.Of.Hi): // the mean of a time
+			begin := x(s.Of.From)
+			if n == 0 {
+				first = begin
+				fmt.Fprintf(&b, "M%s %sH%s", coord(begin), coord(py), coord(px))
+			} else {
+				fmt.Fprintf(&b, "L%s %sH%s", coord(begin), coord(py), coord(px))
+			}
+			n++ // a line, if alone
 		case n == 0:
 			first = px
 			fmt.Fprintf(&b, "M%s %s", coord(px), coord(py))
@@ -201,13 +225,13 @@ func (f *figure) addHits(d *drawing, runs [][]sample, x func(int64) float64, y f
 	next := f.Left
 	for _, run := range runs {
 		for _, s := range run {
-			px, py := x(s.T), y(s.V)
+			px, py := (x(s.from())+x(s.T))/2, y(s.V)
 			if px < next || math.IsNaN(py) || math.IsInf(py, 0) {
 				continue
 			}
 			next = px + width
 			f.Hits = append(f.Hits, gapBox{X: px - width/2, W: width, CX: px, CY: py,
-				Title: time.UnixMilli(s.T).In(d.loc).Format("2 Jan 15:04:05 MST") + "  " + d.value(s.V)})
+				Title: d.title(&s)})
 		}
 	}
 }

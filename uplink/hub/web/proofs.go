@@ -28,6 +28,9 @@ type summary struct {
 
 const maxReasons = 8
 
+// Kept is how many batches are stored in any form.
+func (s *summary) Kept() uint64 { return s.Stored + s.Downsampled }
+
 // proofs verifies sites and remembers the outcome. Its methods are safe for use by
 // several goroutines.
 type proofs struct {

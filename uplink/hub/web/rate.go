@@ -1,9 +1,11 @@
 package web
 
 import (
+	"math"
 	"slices"
 	"strings"
 
+	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 )
@@ -13,8 +15,34 @@ const gapFactor = 2.5
 
 // sample is a number to be shown, and when.
 type sample struct {
-	T int64 // Unix ms
-	V float64
+	T  int64 // Unix ms
+	V  float64
+	Of *stretch // what it stands for, if for more than one reading
+}
+
+// stretch is what a sample out of a rollup stands for: the readings since a time, of
+// which the lowest and the highest are known, unless they are rates.
+type stretch struct {
+	From   int64 // Unix ms
+	Lo, Hi float64
+	N      uint32
+	Tier   block.Tier
+}
+
+// from is when what a sample tells of begins.
+func (s *sample) from() int64 {
+	if s.Of != nil {
+		return s.Of.From
+	}
+	return s.T
+}
+
+// reach is what a sample's drawing spans.
+func (s *sample) reach() [3]float64 {
+	if s.Of != nil {
+		return [3]float64{s.V, s.Of.Lo, s.Of.Hi}
+	}
+	return [3]float64{s.V, s.V, s.V}
 }
 
 // gap is a stretch of time between readings that has none.
@@ -64,17 +92,44 @@ func shownAs(s *collectors.Series) (unit string, factor float64) {
 	return s.Unit + "_per_second", 1
 }
 
-// usual is the median distance of points in time, in ms; 0 with fewer than two.
+// usual is the median distance of readings in time, in ms; 0 with fewer than two.
 func usual(ps []store.Point) int64 {
 	if len(ps) < 2 {
 		return 0
 	}
 	d := make([]int64, 0, len(ps)-1)
 	for i := 1; i < len(ps); i++ {
-		d = append(d, ps[i].T-ps[i-1].T)
+		n := int64(1)
+		if r := ps[i].Rolled; r != nil {
+			n = int64(max(r.Count, 1))
+		}
+		d = append(d, (ps[i].T-ps[i-1].T)/n)
 	}
 	slices.Sort(d)
 	return d[len(d)/2]
+}
+
+// beginnings returns for each point when what is known begins that leads up to it:
+// at the point itself, or with the rollup that it is in.
+func beginnings(ps []store.Point) []int64 {
+	out := make([]int64, len(ps))
+	start := int64(math.MaxInt64)
+	for i := len(ps) - 1; i >= 0; i-- {
+		if r := ps[i].Rolled; r != nil {
+			start = r.Start
+		}
+		out[i] = min(ps[i].T, start)
+	}
+	return out
+}
+
+// lastReading is the newest reading that a point has: of a gauge's rollup not the
+// mean.
+func lastReading(x *store.Point) collectors.Value {
+	if x.Rolled != nil {
+		return x.Rolled.Last
+	}
+	return x.V
 }
 
 // lineOf makes a line of a series' points, which are in time order: totals become
@@ -83,6 +138,7 @@ func lineOf(p *store.Points) line {
 	_, factor := shownAs(&p.Series)
 	total := isTotal(&p.Series)
 	most := int64(gapFactor * float64(usual(p.Points)))
+	begins := beginnings(p.Points)
 	var l line
 	var run []sample
 	// Of what is drawn so far: its last sample, or the total that the first rate
@@ -95,7 +151,7 @@ func lineOf(p *store.Points) line {
 		}
 		broken = max(broken, w)
 	}
-	var before *store.Point // the point before, if it has a value
+	before := -1 // the point before, if it has a value
 	for i := range p.Points {
 		x := &p.Points[i]
 		v, ok := x.V.Float(p.Series.Kind)
@@ -104,34 +160,42 @@ func lineOf(p *store.Points) line {
 				continue // text
 			}
 			interrupt(unread)
-			before = nil
+			before = -1
 			continue
 		}
-		if before != nil && most > 0 && x.T-before.T > most {
+		if before >= 0 && most > 0 && begins[i]-p.Points[before].T > most {
 			interrupt(nothing)
-			before = nil
+			before = -1
 		}
-		s, resumed := sample{x.T, v * factor}, x.T
+		s, resumed := sample{T: x.T, V: v * factor}, begins[i]
+		if r := x.Rolled; r != nil {
+			s.Of = &stretch{From: max(begins[i], end), Lo: r.Min * factor, Hi: r.Max * factor, N: r.Count, Tier: r.Tier}
+		}
+		was := before
+		before = i
 		if total {
-			was := before
-			before = x
-			if was == nil {
+			if was < 0 {
 				if !begun {
 					end, begun = x.T, true
 				}
 				continue
 			}
-			rise, fell := riseOf(was.V, x.V, p.Series.Kind)
+			w := &p.Points[was]
+			rise, fell := riseOf(lastReading(w), x, p.Series.Kind)
 			if fell {
 				interrupt(reset)
 				continue
 			}
-			s.V, resumed = rise*factor/(float64(x.T-was.T)/1000), was.T
-		} else {
-			before = x
+			s.V, resumed = rise*factor/(float64(x.T-w.T)/1000), begins[was]
+			if broken == reset {
+				resumed = w.T // it began anew between two readings
+			}
+			if s.Of != nil {
+				s.Of.From, s.Of.Lo, s.Of.Hi = w.T, s.V, s.V
+			}
 		}
 		if len(run) == 0 && begun && (len(l.Runs) > 0 || broken != nothing) {
-			l.Gaps = append(l.Gaps, gap{end, resumed, broken})
+			l.Gaps = append(l.Gaps, gap{end, max(resumed, end), broken})
 		}
 		broken = nothing
 		run = append(run, s)
@@ -141,12 +205,16 @@ func lineOf(p *store.Points) line {
 	return l
 }
 
-// riseOf is how far a total rose, exactly; fell is true where it fell.
-func riseOf(a, b collectors.Value, k collectors.Kind) (rise float64, fell bool) {
+// riseOf is how far a total rose from a reading to a point, exactly; fell is true
+// where it fell.
+func riseOf(a collectors.Value, x *store.Point, k collectors.Kind) (rise float64, fell bool) {
+	b := lastReading(x)
 	if k == collectors.Counter {
 		return float64(b.Counter() - a.Counter()), b.Counter() < a.Counter()
 	}
-	return b.Gauge() - a.Gauge(), b.Gauge() < a.Gauge()
+	rise = b.Gauge() - a.Gauge()
+	// A gauge's rollup does not say where it fell, only that it did.
+	return rise, rise < 0 || x.Rolled != nil && (x.Rolled.Min < a.Gauge() || x.Rolled.Max > b.Gauge())
 }
 
 // clip keeps what lies between two times and adds the gaps at the edges: before
@@ -155,7 +223,7 @@ func riseOf(a, b collectors.Value, k collectors.Kind) (rise float64, fell bool) 
 func (l line) clip(from, to, edge, most int64) line {
 	var out line
 	for _, run := range l.Runs {
-		run = slices.DeleteFunc(slices.Clone(run), func(s sample) bool { return s.T < from || s.T > to })
+		run = slices.DeleteFunc(slices.Clone(run), func(s sample) bool { return s.T < from || s.from() > to })
 		if len(run) > 0 {
 			out.Runs = append(out.Runs, run)
 		}
@@ -170,7 +238,7 @@ func (l line) clip(from, to, edge, most int64) line {
 		out.Gaps = []gap{{From: from, To: min(edge, to)}}
 		return out
 	}
-	first, lastRun := out.Runs[0][0].T, out.Runs[len(out.Runs)-1]
+	first, lastRun := out.Runs[0][0].from(), out.Runs[len(out.Runs)-1]
 	last := lastRun[len(lastRun)-1].T
 	before := slices.ContainsFunc(out.Gaps, func(g gap) bool { return g.From <= from && g.To <= first })
 	if !before && first-from > most && !l.reaches(from, most) {

@@ -103,7 +103,7 @@ func TestClipShowsTheEdges(t *testing.T) {
 func TestThinKeepsExtremes(t *testing.T) {
 	var l line
 	for i := range 10_000 {
-		s := sample{int64(i) * 1000, float64(i % 100)}
+		s := sample{T: int64(i) * 1000, V: float64(i % 100)}
 		if i == 7321 {
 			s.V = 1e6
 		}

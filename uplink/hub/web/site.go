@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/uplink/hub"
 	"github.com/siteprobe/siteprobe/uplink/wire"
 )
@@ -55,6 +56,9 @@ type sourceRow struct {
 	Complete  bool
 }
 
+// Kept is how many batches are stored in any form.
+func (r sourceRow) Kept() uint64 { return r.Stored + r.Coarse }
+
 type droppedRow struct {
 	Source, URL string
 	Count       uint64
@@ -67,6 +71,8 @@ type eventRow struct {
 	Source, URL string
 	Severity    word
 	Kind, Text  string
+	Times       string // how many it stands for
+	Since       when   // the first of them
 	Labels      string
 }
 
@@ -129,8 +135,11 @@ func (w *Web) statusFacts(x *hub.SiteInfo) []fact {
 	if b := st.Buffer; b.BudgetBytes > 0 {
 		add("Buffer", quantity(float64(b.UsedBytes), "bytes")+" of "+quantity(float64(b.BudgetBytes), "bytes"), when{})
 	}
-	if d := st.Buffer.DaysLeft; d != nil {
-		add("Buffer lasts", digits(*d, 3)+narrow+"d", when{})
+	switch d, l := st.Buffer.DaysLeft, st.Buffer.Left; {
+	case l != nil:
+		add("Buffer lasts", days(l.Raw)+" with every reading, "+days(l.Quarter)+" as summaries of 15"+narrow+"min, "+days(l.Hour)+" of 1"+narrow+"h", when{})
+	case d != nil:
+		add("Buffer lasts", days(*d), when{})
 	}
 	if n := st.Buffer.Dropped; n != 0 {
 		add("Dropped", plural(n, "reading", "readings"), when{})
@@ -217,18 +226,23 @@ func (w *Web) eventRows(ctx context.Context, s wire.Site) ([]eventRow, error) {
 	events, err := w.hub.Store().EventsSince(ctx, s.Probe(), from, maxEvents)
 	out := make([]eventRow, len(events))
 	for i, e := range events {
+		times, first := store.Told(&e.Event)
 		sev := []tone{mute, warn, bad}[min(int(e.Severity), 2)]
 		var labels []string
 		for _, l := range e.Labels {
-			if l.Name == "device" && "device/"+l.Value == e.Source {
-				continue // the source says it already
+			if l.Name == "device" && "device/"+l.Value == e.Source || times > 1 && (l.Name == store.LabelCount || l.Name == store.LabelFirst) {
+				continue // it is said already
 			}
 			labels = append(labels, words(l.Name)+"="+words(l.Value))
 		}
 		if e.Unsure {
 			labels = append(labels, "clock unsure")
 		}
-		out[i] = eventRow{w.whenMS(e.T), words(e.Source), sourceURL(s, e.Source), word{e.Severity.String(), sev}, words(e.Kind), words(e.Text), strings.Join(labels, ", ")}
+		out[i] = eventRow{At: w.whenMS(e.T), Source: words(e.Source), URL: sourceURL(s, e.Source), Severity: word{e.Severity.String(), sev},
+			Kind: words(e.Kind), Text: words(e.Text), Labels: strings.Join(labels, ", ")}
+		if times > 1 {
+			out[i].Times, out[i].Since = count(times), w.whenMS(first)
+		}
 	}
 	return out, err
 }

@@ -209,7 +209,7 @@ func (w *Web) cellOf(s wire.Site, c *column, p *store.Points, r *row, readAt int
 		return cell
 	}
 	if !last.V.Missing() && isTotal(&p.Series) {
-		cell.Title += ": " + plain(last.V.Format(p.Series.Kind), 40)
+		cell.Title += ": " + plain(lastReading(&last).Format(p.Series.Kind), 40)
 	}
 	v, _ := w.showLast(p)
 	cell.Text, cell.Tone = v.Text, v.Tone
@@ -235,7 +235,7 @@ func (w *Web) cellOf(s wire.Site, c *column, p *store.Points, r *row, readAt int
 func (r *row) valueOf(metrics ...string) (float64, bool) {
 	for _, p := range r.cells {
 		if slices.Contains(metrics, p.Series.Metric) {
-			return p.Points[len(p.Points)-1].V.Float(p.Series.Kind)
+			return lastReading(&p.Points[len(p.Points)-1]).Float(p.Series.Kind)
 		}
 	}
 	return 0, false

@@ -106,7 +106,7 @@ func expiry(s *collectors.Series, left time.Duration) tone {
 func (w *Web) showLast(p *store.Points) (word, int64) {
 	last := p.Points[len(p.Points)-1]
 	if !isTotal(&p.Series) {
-		return w.show(&p.Series, last.V), last.T
+		return w.show(&p.Series, lastReading(&last)), last.T
 	}
 	l := lineOf(p)
 	if n := len(l.Runs); n > 0 {
