@@ -7,11 +7,12 @@ import (
 
 // ledger is what must be in the database, by what the workers have reported.
 type ledger struct {
-	must   map[name]*entry
-	sum    tally
-	spoilt int           // databases that the test has damaged since the last check
-	now    int64         // the clock of the last check
-	seen   map[name]bool // what it found
+	must    map[name]*entry
+	sum     tally
+	spoilt  int           // databases that the test has damaged since the last check
+	now     int64         // the clock of the last check
+	seen    map[name]bool // what it found
+	wrecked bool          // there was something to salvage, ever
 }
 
 type entry struct {
@@ -88,10 +89,10 @@ func (l *ledger) check(c *contents) {
 	l.sum.aside, l.spoilt, l.now = c.Aside, 0, c.Now
 	l.sum.faults = append(l.sum.faults, c.Faults...)
 	seen := map[name]bool{}
-	l.seen = seen
+	l.seen, l.wrecked = seen, l.wrecked || c.Wrecks > 0
 	see := func(n name) {
 		switch {
-		case seen[n] && c.Wrecks > 0:
+		case seen[n] && l.wrecked:
 			// A database that was set aside has remains of blocks that became larger or
 			// coarser ones since; salvage may take both. Readers take each batch once.
 			l.sum.again++
