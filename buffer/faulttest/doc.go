@@ -29,7 +29,7 @@
 // TestKills has a process kill itself with SIGKILL at each of the buffer's named
 // points ([buffer.Points]), with the same ledger; every point must be reached. A second
 // database is damaged now and then, and set aside: its batches may be gone, but the
-// account must go on counting them.
+// account must go on counting them, unless salvage has brought them back.
 //
 // # A new part of the buffer
 //

@@ -134,8 +134,8 @@ func (l *powerLab) last() {
 
 func (l *powerLab) judge() {
 	t, sum, disk := l.t, &l.ledger.sum, l.m.disk.Stats()
-	t.Logf("%d cuts (%d while mounting, %d at rest), %d checks: %d batches committed, %d more found, %d stored by the hub, %d in gaps, %d lost; %d blocks of rollups unpacked; %d of %d unflushed sectors kept; %d writes, %d flushes",
-		l.cuts, l.mounting, l.resting, sum.checks, sum.committed, sum.found, sum.stored, sum.gaps, len(sum.lost), sum.rolled, disk.Kept, disk.Kept+disk.Dropped, disk.Writes, disk.Flushes)
+	t.Logf("%d cuts (%d while mounting, %d at rest), %d checks: %d batches committed, %d more found, %d stored by the hub, %d in gaps, %d lost; %d times one was in two blocks after a salvage; %d blocks of rollups unpacked; %d of %d unflushed sectors kept; %d writes, %d flushes",
+		l.cuts, l.mounting, l.resting, sum.checks, sum.committed, sum.found, sum.stored, sum.gaps, len(sum.lost), sum.again, sum.rolled, disk.Kept, disk.Kept+disk.Dropped, disk.Writes, disk.Flushes)
 	if l.job.Sync != "" || l.job.NoSync {
 		if len(sum.lost) == 0 {
 			t.Error("nothing was lost without flushes: this lab could not find a loss")

@@ -59,7 +59,7 @@ func (s span) each(f func(name)) {
 	}
 }
 
-// contents is what a worker found when it had opened the buffer.
+// contents is what a worker found when it had opened the buffer, or salvaged.
 type contents struct {
 	Now     int64   // the worker's clock
 	Batches []batch // of blocks whose content was checked
@@ -67,6 +67,7 @@ type contents struct {
 	Rolled  int     // of these, blocks of rollups that could be unpacked
 	Gaps    []span
 	Next    []span   // of each source the numbers that the account counts
-	Aside   int      // databases that were set aside
+	Wrecks  int      // databases and parts of logs that are kept for salvage
+	Aside   int      // of these, databases that were set aside
 	Faults  []string // what cannot be decoded or has another content
 }

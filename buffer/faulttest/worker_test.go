@@ -10,7 +10,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -162,7 +161,7 @@ func (w *worker) committed(x *block.Block) {
 	w.tell(report{Committed: out})
 }
 
-// decode returns a raw block's batches, and nothing of a rollup; the error says which differ from what they
+// decode returns a block's batches, of rollups none; the error says which differ from what they
 // were made of.
 func (w *worker) decode(x *block.Block, schema func(block.ID) *collectors.Schema) (out []batch, err error) {
 	sections, want, err := w.codec.Decode(x, schema, nil)
@@ -176,8 +175,8 @@ func (w *worker) decode(x *block.Block, schema func(block.ID) *collectors.Schema
 			y.Source = x.Cover[i].Source
 			n := name{x.Epoch, y.Source, s.First + uint64(j)}
 			out = append(out, batch{n, int64(y.At)})
-			if y.Source == buffer.EventSource {
-				continue // the buffer's own
+			if y.Source == buffer.EventSource || x.Tier != block.Raw {
+				continue // the buffer's own, or events that were told together
 			}
 			if what := wrong(y); what != "" {
 				errs = append(errs, fmt.Errorf("%v: %s", n, what))
@@ -191,12 +190,14 @@ func (w *worker) decode(x *block.Block, schema func(block.ID) *collectors.Schema
 func (w *worker) contents() *contents {
 	c := &contents{Now: w.job.Now}
 	bad := func(format string, args ...any) { c.Faults = append(c.Faults, fmt.Sprintf(format, args...)) }
-	for _, why := range []string{"damaged", "foreign", "newer"} {
-		all, _ := filepath.Glob(w.job.Path + "." + why + "-*Z*") // the pattern is right
-		for _, p := range all {
-			if !strings.HasSuffix(p, "-wal") && !strings.HasSuffix(p, "-shm") {
-				c.Aside++
-			}
+	all, err := store.Asides(w.job.Path)
+	if err != nil {
+		bad("%v", err)
+	}
+	c.Wrecks = len(all)
+	for _, a := range all {
+		if a.Why != store.WhyTorn { // else it is what a log had behind its torn part
+			c.Aside++
 		}
 	}
 	st, err := store.Open(w.job.Path, store.Options{ReadOnly: true})
@@ -281,7 +282,13 @@ func (w *worker) maintain() {
 	if err := w.b.Maintain(); err != nil {
 		w.fault("maintenance: %v", err)
 	}
-	// Salvage goes here.
+	before := w.b.Behind()
+	if err := w.b.Salvage(); err != nil {
+		w.fault("salvage: %v", err)
+	}
+	if w.b.Behind() != before { // there are blocks that nobody was told of
+		w.tell(report{Contents: w.contents()})
+	}
 }
 
 func (w *worker) add(n int) {
