@@ -29,7 +29,7 @@ func (b *Buffer) commitLoop() {
 	defer tick.Stop()
 	soon := time.NewTimer(eventDelay)
 	soon.Stop()
-	again := time.NewTimer(maxRetry)
+	again := time.NewTimer(mostRetry)
 	defer again.Stop()
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
@@ -78,11 +78,13 @@ func (b *Buffer) commit() error {
 	b.tried = time.Now()
 	if b.ail.err != nil {
 		if err := b.resume(); err != nil {
+			err = b.failed(err)
 			b.take(false)
-			return b.failed(err)
+			return err
 		}
 	}
 	b.take(true)
+	b.tried = time.Now() // packing is not the disk's time
 	if err := b.keepLost(); err != nil {
 		return b.failed(err)
 	}
@@ -132,6 +134,9 @@ const maxPortion = 4 << 20
 // than there is room for once older blocks are gone, or a burst larger than the
 // budget could never be written.
 func (b *Buffer) portion() (n int) {
+	if b.ail.err != nil && !b.ail.passed {
+		return 1 // a disk that still refuses has to be asked at little cost
+	}
 	most := min(b.capacity()/4, maxPortion)
 	for n = 1; n < len(b.unsaved) && incoming(b.unsaved[:n+1]) <= most; n++ {
 	}
@@ -176,6 +181,7 @@ func (b *Buffer) save(n int) error {
 	if err != nil {
 		return err
 	}
+	b.ail.passed = true
 	maps.Copy(b.rows, rows)
 	b.countedAt = countedAt
 	b.dropped.Add(b.dropping)

@@ -23,9 +23,10 @@ const maxMemory = 4 << 20
 // How often a disk that fails is tried again: soon at first, then ever more rarely,
 // and never so often that trying is most of what the box does.
 const (
-	minRetry = time.Second
-	maxRetry = time.Minute
-	retryDue = 10 // times what the last attempt took
+	minRetry  = time.Second
+	rarest    = 30 // times minRetry, or a shorter Config.Commit
+	retryDue  = 10 // times what the last attempt took,
+	mostRetry = time.Minute
 )
 
 // troubleLogEvery is how often trouble that lasts is logged.
@@ -40,6 +41,7 @@ type ailing struct {
 	err    error // the last one; nil: all is well
 	began  time.Time
 	tries  int
+	passed bool      // a block was written since
 	retry  time.Time // not before, unless somebody asks
 	logged time.Time
 	lost   losses // what memory had no room for and has its gaps already: counts only
@@ -65,7 +67,7 @@ func (b *Buffer) failed(err error) error {
 	if first {
 		*a = ailing{began: time.Now()}
 	}
-	a.err = err
+	a.err, a.passed = err, false
 	a.tries++
 	closed := b.say(err)
 	if st := b.st.Load(); st != nil && !store.Full(err) && !closed {
@@ -96,8 +98,8 @@ func (b *Buffer) say(err error) (closed bool) {
 // retryAfter is how long to wait after a number of failures, the last of which took
 // so long.
 func retryAfter(least time.Duration, tries int, took time.Duration) time.Duration {
-	d := least << min(tries-1, 16)
-	return min(max(d, retryDue*took), maxRetry)
+	d := min(least<<min(tries-1, 16), rarest*least)
+	return min(max(d, retryDue*took), mostRetry)
 }
 
 // reopen closes the database, sets it aside if it is damaged, and opens it again

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,9 +20,9 @@ import (
 )
 
 // ioClock steps by hand.
-type ioClock struct{ now int64 }
+type ioClock struct{ now atomic.Int64 }
 
-func (c *ioClock) Now() collectors.Stamp { return collectors.Stamp(c.now) }
+func (c *ioClock) Now() collectors.Stamp { return collectors.Stamp(c.now.Load()) }
 func (c *ioClock) Offset() (int64, bool) { return 1_800_000_000_000, true }
 func (c *ioClock) Boot() [16]byte        { return [16]byte{7} }
 
@@ -84,7 +85,8 @@ type ioCycle struct {
 	slow   time.Duration // the longest that Add took
 	words  []string      // of trouble
 	schema []*collectors.Schema
-	odd    *collectors.Schema // changes in the middle
+	odd    *collectors.Schema // becomes odder in the middle
+	odder  *collectors.Schema
 	names  map[block.ID]*collectors.Schema
 	config func() buffer.Config
 	manual bool
@@ -102,9 +104,10 @@ func ioSchema(source string, n int) *collectors.Schema {
 }
 
 func newCycle(codec *block.Codec, dir string) *ioCycle {
-	c := &ioCycle{manual: true, dir: dir, clock: &ioClock{now: 1_000_000}, hub: newIOHub(codec), added: map[string]bool{}, names: map[block.ID]*collectors.Schema{}}
-	c.schema = []*collectors.Schema{c.learn(ioSchema("device/a", ioBatch)), c.learn(ioSchema("device/b", ioBatch))}
-	c.odd = c.learn(ioSchema("device/c", 3))
+	c := &ioCycle{manual: true, dir: dir, clock: &ioClock{}, hub: newIOHub(codec), added: map[string]bool{}, names: map[block.ID]*collectors.Schema{}}
+	c.clock.now.Store(1_000_000)
+	c.schema = []*collectors.Schema{c.learn(ioSchema("device/a", ioBatch)), c.learn(ioSchema("device/b", ioBatch)), c.learn(ioSchema("device/big", 2000))}
+	c.odd, c.odder = c.learn(ioSchema("device/c", 3)), c.learn(ioSchema("device/c", 5))
 	c.config = func() buffer.Config {
 		cfg := buffer.DefaultConfig()
 		cfg.Path, cfg.Commit = filepath.Join(c.dir, "buffer.db"), 10*time.Minute
@@ -119,7 +122,7 @@ func (c *ioCycle) open() (err error) {
 		NewEpoch: func() uint64 { c.epochs++; return c.epochs },
 		Committed: func(x *block.Block) {
 			// Its schemas may be in memory only: they are known here.
-			if !c.hub.unpack(x, c.known, func(n ioName, s string) { c.hub.committed[n] = s }) {
+			if !c.hub.unpack(x, c.known, c.hub.commit) {
 				c.hub.fault("a committed block cannot be read")
 			}
 		}})
@@ -151,7 +154,7 @@ func (c *ioCycle) value() collectors.Value {
 }
 
 func (c *ioCycle) add(x collectors.Batch) {
-	c.clock.now += 1000
+	c.clock.now.Add(1000)
 	x.At = c.clock.Now()
 	c.added[text(&x)] = true
 	begun := time.Now()
@@ -180,7 +183,7 @@ func (c *ioCycle) work(rounds int) {
 	for i := range rounds {
 		c.collect(20)
 		if i == 1 {
-			c.odd = c.learn(ioSchema("device/c", 5))
+			c.odd = c.odder
 		}
 		if c.b.Flush() != nil {
 			c.listen()
@@ -258,6 +261,8 @@ func (c *ioCycle) settle() error {
 
 // check compares the hub with the ledger.
 func (c *ioCycle) check() (wrong []string) {
+	c.hub.mu.Lock() // a buffer of its own mind commits as it likes
+	defer c.hub.mu.Unlock()
 	wrong = c.hub.wrong
 	for n, s := range c.hub.committed {
 		if c.hub.stored[n] != s {

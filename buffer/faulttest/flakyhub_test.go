@@ -3,6 +3,7 @@ package faulttest_test
 import (
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -20,10 +21,12 @@ type ioName struct {
 // ioHub is a hub that never fails, and the ledger: it knows what was committed and
 // what was stored, by identity and content, and shares no code with the real one.
 type ioHub struct {
-	codec     *block.Codec
+	codec  *block.Codec
+	stored map[ioName]string
+	have   map[uint64]map[string]block.Ranges
+
+	mu        sync.Mutex // of what the buffer's own goroutine tells
 	committed map[ioName]string
-	stored    map[ioName]string
-	have      map[uint64]map[string]block.Ranges
 	wrong     []string
 }
 
@@ -32,7 +35,15 @@ func newIOHub(codec *block.Codec) *ioHub {
 }
 
 func (h *ioHub) fault(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.wrong = append(h.wrong, fmt.Sprintf(format, args...))
+}
+
+func (h *ioHub) commit(n ioName, content string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.committed[n] = content
 }
 
 // text is what a batch says, apart from the name it has.
