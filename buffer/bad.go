@@ -1,7 +1,9 @@
 package buffer
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/store"
 )
@@ -15,11 +17,15 @@ func (b *Buffer) dropBad() error {
 	if len(blocks)+len(schemas) == 0 {
 		return nil
 	}
-	readings := 0
+	readings, differs := 0, false
 	err := b.st.Load().Update(func(tx *store.Tx) error {
 		readings = 0
 		for _, seq := range blocks {
 			lost, err := tx.Mend(seq)
+			if errors.Is(err, store.ErrDiffers) {
+				differs = true
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -53,6 +59,10 @@ func (b *Buffer) dropBad() error {
 		b.mu.Lock()
 		clear(b.named)
 		b.mu.Unlock()
+	}
+	if differs && time.Since(b.differed) > time.Minute {
+		b.differed = time.Now()
+		return store.ErrDiffers // opened anew, both go by the file
 	}
 	b.log.Warn("rows of the buffer's database were damaged and are gone", "blocks", len(blocks), "schemas", len(schemas))
 	return nil

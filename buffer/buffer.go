@@ -178,6 +178,7 @@ type Buffer struct {
 	full      chan struct{}
 	event     chan struct{}
 	damage    chan damage
+	differed  time.Time     // when two connections were last found to disagree
 	wreck     chan struct{} // one slot: a database was set aside
 	behind    atomic.Int64  // how often blocks came in that are older than all others
 	salvaging sync.Mutex

@@ -45,7 +45,9 @@ func TestBitFlips(t *testing.T) {
 	sum.log(t)
 }
 
-// The same while it is open: pages in SQLite's memory hide it for a time.
+// The same while it is open, a few bits at once. Pages in SQLite's memory hide some
+// of it, for one connection and not for another: what is handed out is right all the
+// same, and after the next opening at the latest all is known.
 func TestBitFlipsWhileOpen(t *testing.T) {
 	s, first := wrecked(t, 6, 1), seed(t)
 	var sum tally
@@ -59,7 +61,14 @@ func TestBitFlipsWhileOpen(t *testing.T) {
 			where[2*j], where[2*j+1], _ = flip(t, r, cfg.Path)
 		}
 		l.serve(b)
-		sum.add(l, b, cfg, time.Since(began))
+		took := time.Since(began)
+		l.drain(b)
+		l.serve(b)
+		if err := b.Close(); err != nil {
+			t.Log(err)
+		}
+		b, _ = l.resume(cfg)
+		sum.add(l, b, cfg, took)
 		if t.Failed() {
 			t.Fatalf("%v; again with SITEPROBE_SEED=%d", where, first+uint64(i))
 		}

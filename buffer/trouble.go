@@ -133,7 +133,7 @@ func (b *Buffer) reopen(err error, now bool) {
 // How long is looked for a second opinion about damage, and for how long a database
 // of which the disk cannot read a part is kept in use.
 const (
-	checkFor      = 3 * time.Second
+	checkFor      = 2 * time.Second
 	unreadableFor = 5 * time.Minute
 	doubtFor      = time.Hour
 )

@@ -86,6 +86,10 @@ func whole(id, b []byte) (x *block.Block, ok bool) {
 	return x, err == nil
 }
 
+// ErrDiffers says that a block which another connection read as damaged is whole for
+// this one: one of them goes by a page in its memory that the file has not.
+var ErrDiffers = errors.New("two connections read different pages")
+
 // Mend looks at a block that was noted as damaged. One that is whole gets back its
 // name. Any other is deleted; lost is its row if it was pending and its head can be
 // read, though that may not be what was written either.
@@ -95,14 +99,30 @@ func (t *Tx) Mend(seq int64) (lost *Row, err error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
+	if err != nil {
+		var lies bool // where it is not looked for: then the table itself is damaged
+		err = t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE +seq=?)", seq).Scan(&lies)
+		if err == nil && lies {
+			err = fmt.Errorf("%w: block %d is not found by its number", ErrDamaged, seq)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	b := append(head, body...)
 	x, ok := whole(id, b)
 	if ok && x == nil {
 		return nil, nil
 	}
 	var pending bool
-	if err := t.queryRow("SELECT EXISTS(SELECT 1 FROM pending WHERE seq=?)", seq).Scan(&pending); err != nil {
+	var sent []byte
+	err = t.queryRow("SELECT id FROM pending WHERE seq=?", seq).Scan(&sent)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
+	}
+	pending = err == nil
+	if x != nil && bytes.Equal(id, x.ID[:]) && (!pending || bytes.Equal(sent, x.ID[:])) {
+		return nil, ErrDiffers
 	}
 	if x != nil {
 		if _, err := t.exec("UPDATE block SET id=? WHERE seq=?", x.ID[:], seq); err != nil {

@@ -61,7 +61,7 @@ func (t *Tx) each(q string, args []any, f func(scan func(...any) error) error) e
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
+		if err := f(func(to ...any) error { return scanned(rows.Scan(to...)) }); err != nil {
 			return err
 		}
 	}
@@ -276,6 +276,12 @@ func (t *Tx) Rows(f func(*Row) error, cond string, args ...any) error {
 
 // SetPending makes a delivered block pending again.
 func (t *Tx) SetPending(r *Row) error {
+	// A row that is found by looking at all, but not by its number, would be pending
+	// for ever.
+	var seq int64
+	if err := t.queryRow("SELECT seq FROM block WHERE seq=?", r.Seq).Scan(&seq); err != nil {
+		return err
+	}
 	return t.addPending(r.Seq, r.Class, r.ID, r.Size, r.Readings)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -107,13 +108,25 @@ func (t *Tx) intact() error {
 	}
 	var last int64
 	if err := t.queryRow("SELECT max(coalesce((SELECT max(seq) FROM block), 0), coalesce((SELECT max(seq) FROM sqlite_sequence), 0))").Scan(&last); err != nil {
-		if se := (sqlite3.Error{}); errors.As(err, &se) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrDamaged, err) // it is no number any more
+		return err
 	}
 	if last > maxSeq || last < 0 {
 		return fmt.Errorf("%w: a block has the number %d", ErrDamaged, last)
 	}
 	return t.queryRow("SELECT count(*) FROM probe").Scan(new(int64))
+}
+
+// row is a row of a query for one. No row at all is [sql.ErrNoRows], which is damage
+// where nobody says otherwise.
+type row struct{ *sql.Row }
+
+func (r row) Scan(to ...any) error { return scanned(r.Row.Scan(to...)) }
+
+// scanned tells values of a wrong type from other errors: SQLite keeps in a column
+// whatever the row says, and a bit of that may have flipped.
+func scanned(err error) error {
+	if se := (sqlite3.Error{}); err == nil || errors.Is(err, sql.ErrNoRows) || errors.As(err, &se) || !strings.HasPrefix(err.Error(), "sql: Scan error") {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

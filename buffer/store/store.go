@@ -412,14 +412,18 @@ func (s *Store) run(db *sql.DB, f func(*Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() // after a commit it does nothing
-	if err := f(&Tx{tx, s}); err != nil {
+	err = f(&Tx{tx, s})
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%w: one table names a row that another has not", ErrDamaged)
+	}
+	if err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
 func (t *Tx) exec(q string, args ...any) (sql.Result, error) { return t.tx.Exec(q, args...) }
-func (t *Tx) queryRow(q string, args ...any) *sql.Row        { return t.tx.QueryRow(q, args...) }
+func (t *Tx) queryRow(q string, args ...any) row             { return row{t.tx.QueryRow(q, args...)} }
 func (t *Tx) query(q string, args ...any) (*sql.Rows, error) { return t.tx.Query(q, args...) }
 
 // Usage tells what the database holds: bytes in use and bytes of the file.
