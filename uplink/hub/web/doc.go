@@ -44,6 +44,14 @@
 // that failed, or more than [gapFactor] times the usual distance. In a plot a gap
 // is shaded, and its tooltip says why where the hub knows.
 //
+// # Summaries
+//
+// Rollups, which the pages call summaries, are drawn as wide as they are: a gauge's
+// mean with a band from its lowest to its highest reading, a counter's rate from one
+// summary's last reading to the next one's. They are no gaps, however far apart; a
+// gap is where a summary begins too long after the reading before. The text below
+// the plot says from when to when there are summaries, and of what length.
+//
 // # Bounds
 //
 // A request may take Options.Budget; what was found by then is shown, with a word
