@@ -18,11 +18,17 @@
 //
 // # Room
 //
-// The database stays within Config.Budget, by default the smaller of 2 GiB and half
-// of what is free: delivered blocks go first (the oldest
-// first, and any older than Config.History), then the oldest pending readings,
-// each deletion with its gap in one transaction. Events have a tenth of the budget
-// to themselves.
+// Maintenance (maintain.go) goes on in the background: the blocks of an hour become
+// few, in which each source's hour stands together and takes a third of the room
+// (compact.go). The database stays within Config.Budget, by default the smaller of 2
+// GiB and half of what is free. Before that is reached the oldest readings become
+// rollups of a quarter of an hour, and those rollups of an hour (downsample.go), the
+// delivered ones first; delivered readings older than Config.History do so in any
+// case, and rollups older than Config.Rollups go. Where that does not make room
+// enough, delivered blocks go, then the oldest pending readings, each deletion with
+// its gap in one transaction (room.go). Events have a tenth of the budget to
+// themselves; alike ones are told once, with their number, before any is dropped
+// (coalesce.go).
 //
 // # The clock
 //
@@ -45,8 +51,12 @@
 // committed before the database was opened again and verified. A disk that fails at
 // the start is no reason not to start. trouble.go has all of this.
 //
-// Compaction and downsampling are not built yet; the tables and rules already
-// allow for them.
+// # Reading order
+//
+// buffer.go names and gathers, commit.go commits, delivery.go and account.go are what
+// the sender asks for, open.go and epochfile.go what is left after a crash.
+// trouble.go and salvage.go are for disks that fail; repack.go is what all that makes
+// blocks anew has in common.
 package buffer
 
 import (
