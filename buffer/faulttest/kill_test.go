@@ -47,6 +47,9 @@ func TestKills(t *testing.T) {
 			total.committed += l.ledger.sum.committed
 		})
 	}
+	if slices.ContainsFunc(labs, func(l *killLab) bool { return l.ledger == nil }) {
+		return // -run chose one of them
+	}
 	var out []string
 	for _, p := range points {
 		out = append(out, fmt.Sprintf("%s %d", p, hits[p]))
