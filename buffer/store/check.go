@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -67,39 +68,45 @@ const maxSeq = 1 << 56
 const layout = `SELECT m.type || ' ' || m.name || ' ' || m.tbl_name || ' ' || coalesce(i.name || ' ' || i.type || ' ' || i."notnull" || ' ' || i.pk, m.sql, '')
 	FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) i ON m.type='table' WHERE m.name NOT LIKE 'sqlite_%' ORDER BY 1`
 
+// blank is the layout of an empty database.
+var blank = sync.OnceValues(func() ([]string, error) {
+	db, err := sql.Open("sqlite3", ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1) // each connection would have a database of its own
+	if _, err := db.Exec(tables); err != nil {
+		return nil, err
+	}
+	return laidOut(db.Query)
+})
+
+func laidOut(query func(string, ...any) (*sql.Rows, error)) (out []string, err error) {
+	rows, err := query(layout)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var x string
+		if err := rows.Scan(&x); err != nil {
+			return nil, scanned(err)
+		}
+		out = append(out, x)
+	}
+	return out, rows.Err()
+}
+
 // intact tells whether the tables are those that an empty database would get, and
 // can be used. Else statements would fail for ever with errors that do not speak of
 // damage.
 func (t *Tx) intact() error {
-	list := func(query func(string, ...any) (*sql.Rows, error)) (out []string, err error) {
-		rows, err := query(layout)
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var x string
-			if err := rows.Scan(&x); err != nil {
-				return nil, err
-			}
-			out = append(out, x)
-		}
-		return out, rows.Err()
-	}
-	have, err := list(t.query)
+	want, err := blank()
 	if err != nil {
 		return err
 	}
-	blank, err := sql.Open("sqlite3", ":memory:")
-	if err != nil {
-		return err
-	}
-	defer blank.Close()
-	blank.SetMaxOpenConns(1)
-	if _, err := blank.Exec(tables); err != nil {
-		return err
-	}
-	want, err := list(blank.Query)
+	have, err := laidOut(t.query)
 	if err != nil {
 		return err
 	}
