@@ -153,6 +153,7 @@ type Buffer struct {
 	pressed     bool            // the budget is short
 	barren      map[choice]bool // of what there is nothing, as of barrenAt
 	barrenAt    time.Time
+	agedAt      int64       // wall time, Unix ms, of the newest batch at which to look for what is too old again
 	acked       atomic.Bool // something was delivered since
 	lentMu      sync.Mutex
 	lent        map[int64]time.Time // blocks that are on their way, by number

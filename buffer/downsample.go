@@ -79,10 +79,14 @@ func (b *Buffer) downsampleNext() (more bool, err error) {
 	}
 	// What is older than the history has rollups left for look-ups. What is old, only a
 	// clock can tell that is right.
-	if _, sure := b.wallNow(); !sure {
+	if _, sure := b.wallNow(); !sure || newest < b.agedAt {
 		return false, nil
 	}
-	return b.downsampleOldest(choice{tier: block.Raw}, min(newest-young.Milliseconds(), b.horizon(newest)))
+	done, err := b.downsampleOldest(choice{tier: block.Raw}, min(newest-young.Milliseconds(), b.horizon(newest)))
+	if !done && err == nil {
+		b.agedAt = newest + time.Hour.Milliseconds()
+	}
+	return done, err
 }
 
 // horizon is the time before which delivered readings are history no more.

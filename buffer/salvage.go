@@ -426,11 +426,50 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 			}
 		}
 	}
+	if err := s.supersede(tx, q); err != nil {
+		return err
+	}
 	done.blocks++
 	done.readings += q.Readings
 	*more += size
 	s.b.older++
 	return tx.PutBelow(s.probe, q.Block, q.pending)
+}
+
+// supersede drops the blocks here of which one that is to come in holds all, as fine:
+// what became one block by compaction is found in pieces, too, in pages that nobody
+// has used again since.
+func (s *salvage) supersede(tx *store.Tx, q *salvaged) error {
+	covers := map[string]*block.Ranges{}
+	for i := range q.Cover {
+		c := &q.Cover[i]
+		if covers[c.Source] == nil {
+			covers[c.Source] = &block.Ranges{}
+		}
+		covers[c.Source].Push(c.Range())
+	}
+	var pieces []int64
+	err := tx.Rows(func(r *store.Row) error {
+		if r.Tier < q.Tier {
+			return nil
+		}
+		for i := range r.Cover {
+			if all := covers[r.Cover[i].Source]; all == nil || !all.Contains(r.Cover[i].Range()) {
+				return nil
+			}
+		}
+		pieces = append(pieces, r.Seq)
+		return nil
+	}, "WHERE b.probe=? AND b.t1>=? AND b.t1<=? AND b.epoch=?", s.probe, q.Wall(q.T0), q.Wall(q.T1), int64(q.Epoch))
+	if err != nil {
+		return err
+	}
+	for _, seq := range pieces {
+		if err := tx.Drop(seq); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // room tells whether size octets more fit the budget. For what is pending delivered
