@@ -65,7 +65,7 @@ $(BINARIES): bin/%:
 
 # The parts by themselves, then the whole way beside the bare SNMP library.
 bench:
-	go test -run '^$$' -bench 'Ingest|Drain' -benchmem ./buffer ./uplink
+	go test -run '^$$' -bench 'Ingest|Drain|Compact|code' -benchmem ./buffer ./buffer/block ./uplink
 	go test -run '^$$' -bench . -benchmem ./collectors/... ./uplink/wire/...
 	go run ./cmd/bench
 

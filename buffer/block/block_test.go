@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -221,6 +222,13 @@ func FuzzParse(f *testing.F) {
 		f.Add(b.Bytes[:len(b.Bytes)-4])
 	}
 	f.Add(raw)
+	for _, name := range []string{"v1.block", "v2.block", "v2.rollup"} {
+		b, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if id, s, err := c.DecodeSchema(b); err == nil {
 			if id2, _, err := c.EncodeSchema(s); err == nil && id2 != id && !slices.Equal(b, raw) {
