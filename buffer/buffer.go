@@ -131,34 +131,21 @@ type Buffer struct {
 	clock   clockState
 
 	// io is held during a commit and whatever else writes.
-	io              sync.Mutex
-	st              atomic.Pointer[store.Store] // replaced under io only
-	probe           int64
-	begun           map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
-	rows            map[uint64]bool        // epochs whose row is in the database
-	file            *epochFile
-	countedAt       int64                           // the last block that the current epoch's note in the database counts
-	marks           map[uint64]epochMark            // of every epoch that has a file
-	unsaved         []*block.Block                  // sealed, but their commit failed
-	schemas         map[block.ID][]byte             // schemas to be written with unsaved
-	uses            map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
-	newHubs         map[string]map[uint64]map[string]uint64
-	stopMaintaining context.CancelFunc
-	maintaining     sync.WaitGroup
+	io        sync.Mutex
+	st        atomic.Pointer[store.Store] // replaced under io only
+	probe     int64
+	begun     map[uint64]store.Epoch // epochs that blocks in memory may be of, and the current one
+	rows      map[uint64]bool        // epochs whose row is in the database
+	file      *epochFile
+	countedAt int64                           // the last block that the current epoch's note in the database counts
+	marks     map[uint64]epochMark            // of every epoch that has a file
+	unsaved   []*block.Block                  // sealed, but their commit failed
+	schemas   map[block.ID][]byte             // schemas to be written with unsaved
+	uses      map[block.ID]*collectors.Schema // all schemas of unsaved, written before or not
+	newHubs   map[string]map[uint64]map[string]uint64
 
-	maintenance sync.Mutex // held while blocks are made anew
-	layouts     *block.Layouts
-	packed      float64         // octets a value of such blocks, learned from those before
-	compacted   int64           // wall time, Unix ms, up to which everything is compacted; 0: not known yet
-	pressed     bool            // the budget is short
-	barren      map[choice]bool // of what there is nothing, as of barrenAt
-	barrenAt    time.Time
-	agedAt      int64       // wall time, Unix ms, of the newest batch at which to look for what is too old again
-	acked       atomic.Bool // something was delivered since
-	lentMu      sync.Mutex
-	lent        map[int64]time.Time // blocks that are on their way, by number
-	ratio       [3]float64          // what a fresh octet becomes, by tier; under mu
-	coarser     atomic.Int64        // readings that became part of a rollup since Open
+	upkeep
+	ratio [3]float64 // what a fresh octet becomes, by tier; under mu
 
 	ail        ailing
 	tried      time.Time // when the last commit began
@@ -228,7 +215,7 @@ func Open(cfg Config, opt Options) (*Buffer, error) {
 		cfg: cfg, opt: opt, log: opt.Log,
 		next: map[string]uint64{}, last: map[string]collectors.Stamp{}, named: map[string]namedSchema{},
 		fresh: map[block.ID][]byte{}, schemas: map[block.ID][]byte{}, uses: map[block.ID]*collectors.Schema{},
-		begun: map[uint64]store.Epoch{}, lent: map[int64]time.Time{}, barren: map[choice]bool{}, packed: 0.5, ratio: firstRatios, limits: map[string]*eventLimit{},
+		begun: map[uint64]store.Epoch{}, upkeep: newUpkeep(), ratio: firstRatios, limits: map[string]*eventLimit{},
 		newHubs: map[string]map[uint64]map[string]uint64{}, perCell: 4, opened: time.Now(), openedAt: opt.Clock.Now(),
 		committed: make(chan struct{}, 1), flush: make(chan chan error), full: make(chan struct{}, 1),
 		event: make(chan struct{}, 1), damage: make(chan damage, 1),

@@ -2,12 +2,42 @@ package buffer
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/siteprobe/siteprobe/buffer/block"
 )
 
 // Maintenance goes on beside everything else, a quarter of one core at most: blocks
 // are read and made anew without any lock, and take the old ones' place in one short
 // transaction, if those are still what they were.
+
+// upkeep is what the buffer's maintenance works with. maintenance is held while
+// blocks are made anew, and guards what stands below it; lentMu guards lent.
+type upkeep struct {
+	stopMaintaining context.CancelFunc
+	maintaining     sync.WaitGroup
+
+	maintenance sync.Mutex
+	layouts     *block.Layouts
+	packed      float64         // octets a value of such blocks, learned from those before
+	compacted   int64           // wall time, Unix ms, up to which everything is compacted; 0: not known yet
+	pressed     bool            // the budget is short
+	barren      map[choice]bool // of what there is nothing, as of barrenAt
+	barrenAt    time.Time
+	agedAt      int64 // wall time, Unix ms, of the newest batch at which to look for what is too old again
+
+	lentMu sync.Mutex
+	lent   map[int64]time.Time // blocks that are on their way, by number
+
+	acked   atomic.Bool  // something was delivered since barrenAt
+	coarser atomic.Int64 // readings that became part of a rollup since Open
+}
+
+func newUpkeep() upkeep {
+	return upkeep{packed: 0.5, barren: map[choice]bool{}, lent: map[int64]time.Time{}}
+}
 
 // maintainEvery is how often it is looked whether there is something to do.
 const maintainEvery = time.Minute
