@@ -221,7 +221,7 @@ func (p *repack) replace(before, after string) (done bool, err error) {
 	b.at(before)
 	b.io.Lock()
 	defer b.io.Unlock()
-	if b.trouble != "" || b.isLent(p.rows) {
+	if b.ail.err != nil || b.isLent(p.rows) {
 		return false, nil
 	}
 	err = b.update(func(tx *store.Tx) error {
