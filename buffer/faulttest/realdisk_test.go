@@ -288,7 +288,9 @@ func TestFileSystemGivesUp(t *testing.T) {
 	}
 	d.until(c, "read-only", called("the file system is read-only"))
 	c.listen()
-	d.command("umount", d.dir)
+	d.until(c, "unmounted", func(buffer.Stats) bool { // busy while the buffer tries
+		return exec.Command("umount", d.dir).Run() == nil
+	})
 	d.until(c, "without its disk", called("the database is gone")) // and none begins beneath it
 	if out, err := exec.Command("e2fsck", "-fy", d.dev).CombinedOutput(); err != nil {
 		t.Logf("e2fsck: %v: %s", err, out) // it says by its code that it has repaired something
