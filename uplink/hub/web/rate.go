@@ -223,7 +223,12 @@ func riseOf(a collectors.Value, x *store.Point, k collectors.Kind) (rise float64
 func (l line) clip(from, to, edge, most int64) line {
 	var out line
 	for _, run := range l.Runs {
-		run = slices.DeleteFunc(slices.Clone(run), func(s sample) bool { return s.T < from || s.from() > to })
+		run = slices.DeleteFunc(slices.Clone(run), func(s sample) bool {
+			if s.Of != nil {
+				return s.T <= from || s.Of.From >= to
+			}
+			return s.T < from || s.T > to
+		})
 		if len(run) > 0 {
 			out.Runs = append(out.Runs, run)
 		}
