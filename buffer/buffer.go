@@ -435,6 +435,9 @@ func (b *Buffer) Close() error {
 	b.stopMaintaining()
 	close(b.stop)
 	<-b.done
+	b.io.Lock()
+	_ = b.commit() // before anything is waited for; what cannot be written now is tried again below
+	b.io.Unlock()
 	b.maintaining.Wait()
 	b.maintenance.Lock() // somebody may maintain it by hand
 	defer b.maintenance.Unlock()

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ func newBuilder(head block.Head, hour int64) *builder {
 
 // hourOf counts the hours of wall time since 1970.
 func hourOf(at collectors.Stamp, offset int64) int64 {
-	return (int64(at) + offset) / time.Hour.Milliseconds()
+	return int64(math.Floor(float64(int64(at)+offset) / float64(time.Hour.Milliseconds())))
 }
 
 // add puts in the batch with number n; schema is zero for one without values.

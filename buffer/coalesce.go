@@ -46,7 +46,8 @@ func (b *Buffer) coalesceNext() (more bool, err error) {
 			if b.isLent(family) || len(family) < 2 {
 				continue
 			}
-			if done, err := b.coalesce(family, tier+1); done || err != nil {
+			done, err := b.anew(family, func(rows []store.Row) (bool, error) { return b.coalesce(rows, tier+1) })
+			if done || err != nil {
 				return done, err
 			}
 		}
@@ -115,7 +116,8 @@ func tellOnce(sections []block.Section, offset int64) {
 			x := &sections[i].Batches[j]
 			kept := make([]collectors.Event, 0, len(x.Events))
 			for _, e := range x.Events {
-				if kindsApart[e.Kind] {
+				if kindsApart[e.Kind] || len(e.Labels)+2 > collectors.MaxLabels { // there is no room for a number
+
 					kept = append(kept, e)
 					continue
 				}
@@ -125,6 +127,7 @@ func tellOnce(sections []block.Section, offset int64) {
 					l.batch.Events[l.event].Kind = "" // told with this one
 				}
 				kept = append(kept, numbered(e, count, first))
+				x.Events = kept // the next one alike may be of this batch, too
 				seen[k] = &last{x, len(kept) - 1, count, first}
 			}
 			x.Events = kept
@@ -165,10 +168,7 @@ func numbered(e collectors.Event, count int, first int64) collectors.Event {
 		return e
 	}
 	labels := slices.DeleteFunc(slices.Clone(e.Labels), func(l collectors.Label) bool { return l.Name == LabelCount || l.Name == LabelFirst })
-	if len(labels)+2 <= collectors.MaxLabels {
-		labels = append(labels, collectors.Label{Name: LabelCount, Value: strconv.Itoa(count)},
-			collectors.Label{Name: LabelFirst, Value: strconv.FormatInt(first, 10)})
-	}
-	e.Labels = labels
+	e.Labels = append(labels, collectors.Label{Name: LabelCount, Value: strconv.Itoa(count)},
+		collectors.Label{Name: LabelFirst, Value: strconv.FormatInt(first, 10)})
 	return e
 }

@@ -45,7 +45,7 @@ func (b *Buffer) compactNext() (more bool, err error) {
 		if family[0].Class != block.Readings || family[0].Tier != block.Raw || len(family) < 2 {
 			continue
 		}
-		if err := b.compact(family); err != nil {
+		if _, err := b.anew(family, b.compact); err != nil {
 			return false, err
 		}
 	}
@@ -113,10 +113,9 @@ func (b *Buffer) window(from, until int64) (rows []store.Row, end int64, err err
 }
 
 // compact makes one family's blocks anew.
-func (b *Buffer) compact(rows []store.Row) error {
+func (b *Buffer) compact(rows []store.Row) (done bool, err error) {
 	p := &repack{b: b, rows: rows, head: kinOf(&rows[0]).head(b.opt.Probe, block.Raw)}
 	parts := portions(rows, maxHeld)
-	var err error
 	if len(parts) == 1 {
 		err = p.gather(parts[0], p.direct)
 	} else {
@@ -126,13 +125,12 @@ func (b *Buffer) compact(rows []store.Row) error {
 		err = p.flush()
 	}
 	if err != nil {
-		return fmt.Errorf("compacting: %w", err)
+		return false, fmt.Errorf("compacting: %w", err)
 	}
 	if !p.pays() {
-		return nil
+		return false, nil
 	}
-	_, err = p.replace(PointCompact, PointCompacted)
-	return err
+	return p.replace(PointCompact, PointCompacted)
 }
 
 // gather adds the sections of some sources, source by source.

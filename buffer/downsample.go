@@ -120,7 +120,8 @@ func (b *Buffer) downsampleOldest(c choice, before int64) (done bool, err error)
 			if b.isLent(family) {
 				continue
 			}
-			if done, err = b.downsample(family, c.tier+1); done || err != nil {
+			done, err = b.anew(family, func(rows []store.Row) (bool, error) { return b.downsample(rows, c.tier+1) })
+			if done || err != nil {
 				return done, err
 			}
 		}

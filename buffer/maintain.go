@@ -21,10 +21,11 @@ type upkeep struct {
 
 	maintenance sync.Mutex
 	layouts     *block.Layouts
-	packed      float64         // octets a value of such blocks, learned from those before
-	compacted   int64           // wall time, Unix ms, up to which everything is compacted; 0: not known yet
-	pressed     bool            // the budget is short
-	barren      map[choice]bool // of what there is nothing, as of barrenAt
+	unusable    map[int64]block.ID // blocks that cannot be unpacked
+	packed      float64            // octets a value of such blocks, learned from those before
+	compacted   int64              // wall time, Unix ms, up to which everything is compacted; 0: not known yet
+	pressed     bool               // the budget is short
+	barren      map[choice]bool    // of what there is nothing, as of barrenAt
 	barrenAt    time.Time
 	agedAt      int64 // wall time, Unix ms, of the newest batch at which to look for what is too old again
 
@@ -36,7 +37,7 @@ type upkeep struct {
 }
 
 func newUpkeep() upkeep {
-	return upkeep{packed: 0.5, barren: map[choice]bool{}, lent: map[int64]time.Time{}}
+	return upkeep{packed: 0.5, unusable: map[int64]block.ID{}, barren: map[choice]bool{}, lent: map[int64]time.Time{}}
 }
 
 // maintainEvery is how often it is looked whether there is something to do.
@@ -65,8 +66,8 @@ func (b *Buffer) maintainLoop(ctx context.Context) {
 	}
 }
 
-// Maintain does all maintenance that is due: compaction, downsampling, and letting
-// go of what is older than the history. A running buffer does so by itself; this is
+// Maintain does all maintenance that is due: the daily sweep, compaction, telling
+// alike events once, and downsampling. A running buffer does so by itself; this is
 // for tests and for a buffer that is opened with Manual.
 func (b *Buffer) Maintain() error {
 	for {

@@ -1,6 +1,7 @@
 package buffer_test
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 	"time"
@@ -256,4 +257,37 @@ func TestEventsCoalesce(t *testing.T) {
 		t.Fatalf("%d events tell of %d", len(events), told)
 	}
 	t.Logf("%d events in %d blocks, told by %d in %d octets", n, st.Pending.Blocks, len(events), st.Pending.Bytes)
+}
+
+// A block that cannot be unpacked stays as it is, and stops nothing else.
+func TestMaintenanceGoesOnWithoutASchema(t *testing.T) {
+	cfg, ck := config(t.TempDir()), newClock()
+	b := open(t, cfg, buffer.Options{Clock: ck, NoSync: true, Manual: true})
+	gone := counters("device/gone", 3)
+	b.Add(batch(gone, ck.Now(), 1))
+	flush(t, b)
+	live(t, b, loadtest.New(loadtest.Mix{Switches: 1, Ports: 8, Host: true, Interval: time.Minute, Seed: 5, Start: ck.Now()}), ck, 3*time.Hour)
+	behind(t, cfg.Path, func(db *sql.DB) {
+		id, _, err := codecOf(t).EncodeSchema(gone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec("DELETE FROM schema WHERE hash=?", id[:]); err != nil {
+			t.Fatal(err)
+		}
+	})
+	before := len(pending(t, b))
+	maintain(t, b)
+	if after := len(pending(t, b)); after > before/4 {
+		t.Fatalf("%d blocks, then %d", before, after)
+	}
+}
+
+func codecOf(t *testing.T) *block.Codec {
+	t.Helper()
+	c, err := block.NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -82,12 +82,35 @@ func (p *repack) sections(r *store.Row, want func(source string) bool) (out []bl
 		return err
 	})
 	if err == nil && missing > 0 {
-		err = errors.New("a schema is not here")
+		err = fmt.Errorf("%w: a schema is not here", block.ErrDamaged)
+	}
+	if errors.Is(err, block.ErrDamaged) {
+		p.b.log.Error("a block cannot be unpacked, and stays as it is", "block", r.ID.String(), "error", err)
+		p.b.unusable[r.Seq] = r.ID
+		return nil, errUnusable
 	}
 	if err != nil {
 		return nil, fmt.Errorf("unpacking block %d: %w", r.Seq, err)
 	}
 	return slices.DeleteFunc(out, func(s block.Section) bool { return s.Batches == nil && s.Rollup == nil }), nil
+}
+
+// errUnusable says that one of the blocks cannot be unpacked. It is remembered, and
+// the others do without it.
+var errUnusable = errors.New("a block cannot be unpacked")
+
+// anew has f make blocks anew, without those that cannot be unpacked: one of them
+// must not stop the rest.
+func (b *Buffer) anew(rows []store.Row, f func([]store.Row) (bool, error)) (done bool, err error) {
+	for {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(r store.Row) bool { return b.unusable[r.Seq] == r.ID })
+		if len(rows) == 0 {
+			return false, nil
+		}
+		if done, err = f(rows); !errors.Is(err, errUnusable) {
+			return done, err
+		}
+	}
 }
 
 // layoutsOf looks schemas up without their labels, which blocks are made anew
@@ -208,9 +231,6 @@ func (p *repack) replace(before, after string) (done bool, err error) {
 	if !p.sound() {
 		// Two blocks of one batch, say: whatever happened here, they stay.
 		b.log.Error("blocks that cannot be made anew stay as they are", "epoch", fmt.Sprintf("%016x", p.head.Epoch), "blocks", len(p.rows))
-		return false, nil
-	}
-	if len(p.out) > len(p.rows) {
 		return false, nil
 	}
 	seqs := make([]int64, len(p.rows))

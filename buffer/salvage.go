@@ -448,6 +448,10 @@ func (s *salvage) supersede(tx *store.Tx, q *salvaged) error {
 		}
 		covers[c.Source].Push(c.Range())
 	}
+	h := q.Head
+	if err := tx.Clocks(s.probe).Correct(&h); err != nil { // as the rows' times are
+		return err
+	}
 	var pieces []int64
 	err := tx.Rows(func(r *store.Row) error {
 		if r.Tier < q.Tier {
@@ -460,7 +464,7 @@ func (s *salvage) supersede(tx *store.Tx, q *salvaged) error {
 		}
 		pieces = append(pieces, r.Seq)
 		return nil
-	}, "WHERE b.probe=? AND b.t1>=? AND b.t1<=? AND b.epoch=?", s.probe, q.Wall(q.T0), q.Wall(q.T1), int64(q.Epoch))
+	}, "WHERE b.probe=? AND b.t1>=? AND b.t1<=? AND b.epoch=?", s.probe, h.Wall(h.T0), h.Wall(h.T1), int64(q.Epoch))
 	if err != nil {
 		return err
 	}

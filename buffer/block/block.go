@@ -35,10 +35,12 @@
 // # A new version
 //
 // A reader must know the version octet; [ErrVersion] tells the hub to leave the
-// block with the box until it is upgraded. A new version takes the place of
-// encode.go; what decodes the version before it moves beside decode1.go, with a case
-// in [Codec.Decode], and golden bytes go into testdata. Old versions stay readable
-// forever.
+// block with the box until it is upgraded. Old versions stay readable forever, so
+// what describes the stream of version 2 may not change any more once it has shipped:
+// rangecoder.go, columns.go, model.go and rollupcode.go, their constants and the names
+// in them included. A new version raises [Version], copies what it changes of these,
+// takes the place of encode.go, and leaves version 2 a case in [Codec.Decode]; its
+// golden bytes go into testdata.
 //
 // Everything that is decoded here may come from a hostile source: sizes are
 // checked before memory is taken.

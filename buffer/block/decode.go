@@ -90,7 +90,7 @@ func (c *Codec) decode2(b *Block, schema func(ID) *collectors.Schema, keep func(
 // rollups decodes the sections of a coarser tier. One whose schema is not known
 // ends it: what comes behind cannot be found.
 func (m *model) rollups(b *Block, sections []Section, schema func(ID) *collectors.Schema, keep func(*Cover) bool) (want int, err error) {
-	width, cells := b.Tier.Width().Milliseconds(), 0
+	width, left := b.Tier.Width().Milliseconds(), maxRolled
 	if width == 0 {
 		return 0, fmt.Errorf("%w: unknown tier %d", ErrDamaged, b.Tier)
 	}
@@ -112,11 +112,7 @@ func (m *model) rollups(b *Block, sections []Section, schema func(ID) *collector
 			}
 		}
 		r := &Rollup{Source: cv.Source, Batches: cv.Count}
-		err := m.rollup(r, s, b.T0, width, b.Offset)
-		if cells += len(r.Buckets) * len(r.Lines); err == nil && cells > maxRolled {
-			err = errRollup
-		}
-		if err != nil {
+		if err := m.rollup(r, s, b.T0, width, b.Offset, &left); err != nil {
 			return 0, fmt.Errorf("%w: section %d: %w", ErrDamaged, i, err)
 		}
 		if keep == nil || keep(cv) {

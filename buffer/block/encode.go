@@ -58,9 +58,8 @@ func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 			}
 			head.T0, head.T1 = min(head.T0, r.T0), max(head.T1, r.T1)
 			head.Readings += r.readings()
-			cells += 8 * len(r.Buckets) * len(r.Lines)
 			if len(r.Buckets) > maxBuckets {
-				cells = maxCells + 1
+				return nil, fmt.Errorf("%w: %d buckets", ErrLarge, len(r.Buckets))
 			}
 			continue
 		}
@@ -79,11 +78,12 @@ func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := c.model(newEncoder(body))
+	m, left := c.model(newEncoder(body)), maxRolled
+	defer c.free(m)
 	for i := range sections {
 		if head.rolled() {
 			s := &sections[i]
-			if err := m.rollup(s.Rollup, s.Rollup.Schema, head.T0, head.Tier.Width().Milliseconds(), head.Offset); err != nil {
+			if err := m.rollup(s.Rollup, s.Rollup.Schema, head.T0, head.Tier.Width().Milliseconds(), head.Offset, &left); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrLarge, err)
 			}
 			continue
@@ -110,7 +110,6 @@ func (c *Codec) Encode(head Head, sections []Section) (*Block, error) {
 		return nil, err
 	}
 	packed := m.finish(len(body))
-	c.free(m)
 	hb, err := proto.Marshal(headTo(&head))
 	if err != nil {
 		return nil, fmt.Errorf("encoding a block's head: %w", err)

@@ -13,6 +13,7 @@ type bit struct {
 	n    uint8
 }
 
+// These, and all constants of columns.go and model.go, are part of version 2.
 const (
 	half     = 1 << 15
 	lowest   = 1 << 5 // no decision is certain

@@ -3,6 +3,7 @@ package block
 import (
 	"errors"
 	"math"
+	"unicode/utf8"
 
 	"github.com/siteprobe/siteprobe/collectors"
 )
@@ -10,8 +11,7 @@ import (
 // The bounds of a rollup that is decoded.
 const (
 	maxBuckets = 1<<12 - 1
-	maxFallen  = 1 << 16
-	maxRolled  = 1 << 17 // cells of a block
+	maxRolled  = 1 << 17 // buckets, cells and readings that stay, of a whole block
 )
 
 // The parts of a rollup, each with contexts of its own beside those of the metric.
@@ -30,10 +30,15 @@ const (
 var errRollup = errors.New("its rollup is out of bounds")
 
 // rollup codes one section of a coarser tier. Cover tells its source and how many
-// batches it has; width and offset where its buckets can lie.
-func (m *model) rollup(r *Rollup, s *collectors.Schema, t0 collectors.Stamp, width, offset int64) error {
+// batches it has; width and offset where its buckets can lie; left is how much the
+// block may still hold, and is taken from before memory is.
+func (m *model) rollup(r *Rollup, s *collectors.Schema, t0 collectors.Stamp, width, offset int64, left *int) error {
 	n := int(m.raw(uint64(len(r.Buckets)), 12))
-	if n == 0 || s != nil && n*len(s.Series) > maxRolled {
+	cells := n
+	if s != nil {
+		cells += n * len(s.Series)
+	}
+	if *left -= cells; n == 0 || *left < 0 {
 		return errRollup
 	}
 	if m.decoding {
@@ -41,6 +46,9 @@ func (m *model) rollup(r *Rollup, s *collectors.Schema, t0 collectors.Stamp, wid
 	}
 	if err := m.buckets(r, t0, width, offset); err != nil {
 		return err
+	}
+	if m.overrun() {
+		return errRollup
 	}
 	if s == nil {
 		return nil
@@ -53,14 +61,45 @@ func (m *model) rollup(r *Rollup, s *collectors.Schema, t0 collectors.Stamp, wid
 			r.Lines[i].Cells = cells[i*n : (i+1)*n : (i+1)*n]
 		}
 	}
-	fallen := 0
 	for i := range s.Series {
-		l := &r.Lines[i]
-		if err := m.line(&s.Series[i], r, l, t0); err != nil {
+		if err := m.line(&s.Series[i], r, &r.Lines[i], t0, left); err != nil {
 			return err
 		}
-		if fallen += len(l.Fallen); fallen > maxFallen || m.overrun() {
+		if m.overrun() {
 			return errRollup
+		}
+	}
+	if m.decoding {
+		return r.validate()
+	}
+	return nil
+}
+
+// validate tells whether a rollup that was decoded can be true.
+func (r *Rollup) validate() error {
+	last := int64(math.MinInt64)
+	for i := range r.Buckets {
+		b := &r.Buckets[i]
+		if b.Start <= last || b.Last < r.T0 || b.Last > r.T1 || b.Full > r.Batches || !utf8.ValidString(b.Why) {
+			return errRollup
+		}
+		last = b.Start
+	}
+	within := func(at collectors.Stamp) bool { return at >= r.T0 && at <= r.T1 }
+	for i := range r.Lines {
+		l := &r.Lines[i]
+		for j := range l.Cells {
+			if c := &l.Cells[j]; c.Count > r.Buckets[j].Full || c.Count > 0 && !within(c.LastAt) {
+				return errRollup
+			}
+		}
+		if !l.First.Missing() && !within(l.FirstAt) {
+			return errRollup
+		}
+		for _, x := range l.Fallen {
+			if !within(x.At) {
+				return errRollup
+			}
 		}
 	}
 	return nil
@@ -75,7 +114,7 @@ func (m *model) buckets(r *Rollup, t0 collectors.Stamp, width, offset int64) err
 	times := []*collectors.Stamp{&r.T0, &r.T1}
 	m.part(column{"span", 0}, len(times), func(i int) uint64 { return uint64(*times[i] - t0) },
 		func(i int, v uint64) { *times[i] = t0 + collectors.Stamp(v) })
-	if r.T0 < t0 || r.T1 < r.T0 || r.T1 > 1<<45 {
+	if r.T0 < t0 || r.T1 < r.T0 || r.T1 > 1<<45 { // as the head's bounds
 		return errRollup
 	}
 	base := int64(t0) + offset
@@ -86,7 +125,7 @@ func (m *model) buckets(r *Rollup, t0 collectors.Stamp, width, offset int64) err
 		last = r.Buckets[i].Start
 		return uint64(d)
 	}, func(i int, v uint64) {
-		last += int64(min(v, 1<<30)) * width
+		last += int64(min(v, 1<<20)) * width
 		r.Buckets[i].Start = last
 	})
 	part("last", func(i int) uint64 { return uint64(int64(r.Buckets[i].Last) + offset - r.Buckets[i].Start) },
@@ -133,7 +172,7 @@ func (m *model) part(k column, n int, get func(i int) uint64, set func(i int, v 
 }
 
 // line codes one series.
-func (m *model) line(e *collectors.Series, r *Rollup, l *Line, t0 collectors.Stamp) error {
+func (m *model) line(e *collectors.Series, r *Rollup, l *Line, t0 collectors.Stamp, left *int) error {
 	n := len(r.Buckets)
 	of := func(p int) column { return column{e.Metric, e.Kind | collectors.Kind(p<<3)} }
 	part := func(p int, get func(i int) uint64, set func(i int, v uint64)) { m.part(of(p), n, get, set) }
@@ -189,7 +228,7 @@ func (m *model) line(e *collectors.Series, r *Rollup, l *Line, t0 collectors.Sta
 			}
 		}
 	}
-	return m.fallen(of, l, code, t0)
+	return m.fallen(of, l, code, t0, left)
 }
 
 // lag is how long before the bucket's last batch the series was read last.
@@ -228,15 +267,17 @@ func (m *model) lasts(k *metric, l *Line, any bool, code code) {
 }
 
 // fallen codes the readings that stay.
-func (m *model) fallen(of func(int) column, l *Line, code code, t0 collectors.Stamp) error {
-	m.part(of(ofFallen), 1, func(int) uint64 { return uint64(len(l.Fallen)) }, func(_ int, v uint64) {
-		l.Fallen = nil
-		if v > 0 && v <= maxFallen {
-			l.Fallen = make([]Reading, v)
-		}
-	})
-	if len(l.Fallen) == 0 {
+func (m *model) fallen(of func(int) column, l *Line, code code, t0 collectors.Stamp, left *int) error {
+	n := uint64(len(l.Fallen))
+	m.part(of(ofFallen), 1, func(int) uint64 { return n }, func(_ int, v uint64) { n = v })
+	if n > uint64(*left) {
+		return errRollup
+	}
+	if *left -= int(n); n == 0 {
 		return nil
+	}
+	if m.decoding {
+		l.Fallen = make([]Reading, n)
 	}
 	at := t0
 	m.part(of(ofFallenAt), len(l.Fallen), func(i int) uint64 {

@@ -102,6 +102,10 @@ func (h *history) hole(source string, t int64, b *block.Bucket) {
 	h.n++
 }
 
+// maxShares bounds how many entries of one bucket are compared with each other. An
+// honest box makes a few.
+const maxShares = 64
+
 // finest drops rollups that another of the same bucket and of some of the same
 // batches holds more of. Entries of a time that a finer one has, too, go with the
 // other doubles.
@@ -122,7 +126,7 @@ func (p *Points) finest() {
 		return
 	}
 	p.Points = slices.DeleteFunc(p.Points, func(x Point) bool {
-		return x.Rolled != nil && slices.ContainsFunc(all[of(x.Rolled)], func(o *Rolled) bool {
+		return x.Rolled != nil && len(all[of(x.Rolled)]) <= maxShares && slices.ContainsFunc(all[of(x.Rolled)], func(o *Rolled) bool {
 			return o.Count > x.Rolled.Count && o.cover.First < x.Rolled.cover.End && x.Rolled.cover.First < o.cover.End
 		})
 	})

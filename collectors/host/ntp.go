@@ -176,6 +176,8 @@ func (c *Clock) askAll(ctx context.Context, servers []string, log *slog.Logger) 
 
 // ask returns by how much the wall clock is behind a server's.
 func ask(ctx context.Context, server string) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx) // or what closes the connection would stay for ever
+	defer cancel()
 	r, err := ntp.QueryWithOptions(server, ntp.QueryOptions{Timeout: askTime, Dialer: func(_, remote string) (net.Conn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, "udp", remote)
