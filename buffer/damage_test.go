@@ -31,7 +31,9 @@ type witness struct {
 	t       testing.TB
 	codec   *block.Codec
 	schemas map[block.ID]*collectors.Schema
+	known   map[*collectors.Schema]bool
 	same    map[[2]*collectors.Schema]bool
+	sealed  map[block.ID]bool // the blocks as they were committed
 	batches map[name]collectors.Batch
 	next    map[uint64]map[string]uint64
 	hub     map[name]bool
@@ -45,14 +47,14 @@ func newWitness(t testing.TB) *witness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &witness{t: t, codec: codec, schemas: map[block.ID]*collectors.Schema{}, same: map[[2]*collectors.Schema]bool{}, batches: map[name]collectors.Batch{},
+	return &witness{t: t, codec: codec, schemas: map[block.ID]*collectors.Schema{}, known: map[*collectors.Schema]bool{}, same: map[[2]*collectors.Schema]bool{}, sealed: map[block.ID]bool{}, batches: map[name]collectors.Batch{},
 		next: map[uint64]map[string]uint64{}, hub: map[name]bool{}, clock: newClock()}
 }
 
 // copy is for a run of its own.
 func (l *witness) copy() *witness {
 	c := *l
-	c.same = map[[2]*collectors.Schema]bool{}
+	c.same, c.sealed = map[[2]*collectors.Schema]bool{}, maps.Clone(l.sealed)
 	c.batches, c.hub, c.next = maps.Clone(l.batches), maps.Clone(l.hub), map[uint64]map[string]uint64{}
 	for e, m := range l.next {
 		c.next[e] = maps.Clone(m)
@@ -67,12 +69,12 @@ func (l *witness) options() buffer.Options {
 }
 
 func (l *witness) add(b *buffer.Buffer, x collectors.Batch) {
-	if x.Schema != nil {
+	if x.Schema != nil && !l.known[x.Schema] {
 		id, _, err := l.codec.EncodeSchema(x.Schema)
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		l.schemas[id] = x.Schema
+		l.schemas[id], l.known[x.Schema] = x.Schema, true
 	}
 	l.clock.step(time.Second)
 	x.At = l.clock.Now()
@@ -80,6 +82,7 @@ func (l *witness) add(b *buffer.Buffer, x collectors.Batch) {
 }
 
 func (l *witness) committed(x *block.Block) {
+	l.sealed[x.ID] = true
 	l.each(x, func(id block.ID) *collectors.Schema { return l.schemas[id] }, func(k name, x collectors.Batch) {
 		if _, ok := l.batches[k]; ok {
 			l.t.Errorf("%v was committed twice", k)
@@ -116,6 +119,20 @@ func (l *witness) receive(b *buffer.Buffer, p store.Pending) bool {
 	if err != nil {
 		l.t.Errorf("a damaged block was handed out: %v", err)
 		return false
+	}
+	if l.sealed[x.ID] { // these very bytes were: what is in them was compared when they were
+		for i := range x.Cover {
+			c := &x.Cover[i]
+			if s := b.Schema(c.Schema); c.Schema != (block.ID{}) && (s == nil || !l.equal(s, l.schemas[c.Schema])) {
+				return false
+			}
+		}
+		for i := range x.Cover {
+			for n := x.Cover[i].First; n < x.Cover[i].Range().End; n++ {
+				l.hub[name{x.Epoch, x.Cover[i].Source, n}] = true
+			}
+		}
+		return true
 	}
 	return l.each(x, b.Schema, func(k name, y collectors.Batch) {
 		want, ok := l.batches[k]
