@@ -113,13 +113,13 @@ func samePoints(t testing.TB, want, got []store.Points) {
 // rollups that say what the readings said.
 func TestOutageLargerThanTheBudget(t *testing.T) {
 	cfg, ck := config(t.TempDir()), newClock()
-	cfg.Budget = 2 << 20
+	cfg.Budget = 5 << 18
 	b := open(t, cfg, buffer.Options{Clock: ck, NoSync: true, Manual: true})
 	site := loadtest.New(loadtest.Mix{Switches: 1, Ports: 24, Checks: 4, Host: true, Interval: time.Minute, Seed: 3})
 	began := ck.now + ck.offset
 	truth := map[string][]collectors.Batch{}
 	readings := 0
-	for range 24 * 8 {
+	for range 24 * 4 {
 		end := ck.Now().Add(time.Hour)
 		for ck.Now() < end {
 			ck.step(time.Minute)
