@@ -2,7 +2,6 @@ package faulttest_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,20 +56,6 @@ func scratch(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-func ioSeed(t *testing.T) (uint64, *rand.Rand) {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("SITEPROBE_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("SITEPROBE_SEED: %v", err)
-		}
-		seed = n
-	}
-	t.Logf("SITEPROBE_SEED=%d", seed)
-	return seed, rand.New(rand.NewPCG(seed, 0))
 }
 
 // ioCycle is one life of a buffer on a disk that fails somewhere in it.
@@ -404,7 +389,7 @@ func (c *ioCycle) crash(backing, name string) {
 // before.
 func TestEveryOperationFails(t *testing.T) {
 	l := newIOLab(t)
-	_, rnd := ioSeed(t)
+	_, rnd := seeded(t)
 	type point struct {
 		faulttest.Fault
 		crashed bool
