@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // cell holds what one object of one row gave in this poll. Tag 0 is nothing. There
@@ -19,12 +20,12 @@ type cell struct {
 
 // set takes a value over, the text of a text object to where text points. What is
 // absent or NULL leaves both as they were.
-func (c *cell) set(v *varbind, text *string) {
-	if v.absent() || v.Tag == tagNull || v.Tag == 0 {
+func (c *cell) set(v *pdu.Varbind, text *string) {
+	if v.Absent() || v.Tag == pdu.TagNull || v.Tag == 0 {
 		return
 	}
 	if text != nil {
-		if now := v.text(); now != *text {
+		if now := v.Text(); now != *text {
 			*text = now
 		}
 	}
@@ -41,7 +42,7 @@ func (c *cell) value(kind collectors.Kind, text *string) collectors.Value {
 			return collectors.CounterValue(c.num)
 		}
 	case collectors.State:
-		if c.tag == tagInteger || c.counts() && c.num <= math.MaxInt64 {
+		if c.tag == pdu.TagInteger || c.counts() && c.num <= math.MaxInt64 {
 			return collectors.StateValue(int64(c.num))
 		}
 	case collectors.Gauge:
@@ -59,9 +60,9 @@ func (c *cell) value(kind collectors.Kind, text *string) collectors.Value {
 // counts tells whether the cell holds a whole number that is not negative.
 func (c *cell) counts() bool {
 	switch c.tag {
-	case tagCounter32, tagCounter64, tagGauge32, tagTimeTicks, tagUinteger32:
+	case pdu.TagCounter32, pdu.TagCounter64, pdu.TagGauge32, pdu.TagTimeTicks, pdu.TagUinteger32:
 		return true
-	case tagInteger:
+	case pdu.TagInteger:
 		return int64(c.num) >= 0
 	}
 	return false
@@ -69,13 +70,13 @@ func (c *cell) counts() bool {
 
 func (c *cell) float() (f float64, ok bool) {
 	switch c.tag {
-	case tagInteger:
+	case pdu.TagInteger:
 		return float64(int64(c.num)), true
-	case tagFloat:
+	case pdu.TagFloat:
 		f = float64(math.Float32frombits(uint32(c.num)))
-	case tagDouble:
+	case pdu.TagDouble:
 		f = math.Float64frombits(c.num)
-	case tagCounter32, tagCounter64, tagGauge32, tagTimeTicks, tagUinteger32:
+	case pdu.TagCounter32, pdu.TagCounter64, pdu.TagGauge32, pdu.TagTimeTicks, pdu.TagUinteger32:
 		return float64(c.num), true
 	default:
 		return 0, false

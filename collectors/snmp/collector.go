@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 const sourcePrefix = "device/"
@@ -304,8 +305,8 @@ func (c *Collector) arrange() {
 // measure fills in the collector's own series. A time is rounded to microseconds:
 // what is finer is noise, and noise does not compress.
 func (c *Collector) measure(took time.Duration) {
-	c.took = cell{tag: tagDouble, num: math.Float64bits(float64(took.Microseconds()) / 1e6)}
-	c.pdus = cell{tag: tagGauge32, num: uint64(c.walker.varbinds)}
+	c.took = cell{tag: pdu.TagDouble, num: math.Float64bits(float64(took.Microseconds()) / 1e6)}
+	c.pdus = cell{tag: pdu.TagGauge32, num: uint64(c.walker.varbinds)}
 }
 
 func (c *Collector) emit(emit func(collectors.Batch)) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // device is a fake with a clock, and the collector that polls it.
@@ -22,7 +23,7 @@ type device struct {
 
 func newDevice(t *testing.T, ports int) *device {
 	d := &device{fake: &fake{}, t: t, now: time.Unix(1700000000, 0)}
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 1000000))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 1000000))
 	d.put("1.3.6.1.2.1.1.5.0", octets("switch\x00"))
 	for p := 1; p <= ports; p++ {
 		d.port(p)
@@ -31,18 +32,18 @@ func newDevice(t *testing.T, ports int) *device {
 	return d
 }
 
-func (d *device) put(oid string, v varbind) { d.set(d.t, oid, v) }
-func (d *device) take(oid string)           { d.delete(d.t, oid) }
+func (d *device) put(oid string, v pdu.Varbind) { d.set(d.t, oid, v) }
+func (d *device) take(oid string)               { d.delete(d.t, oid) }
 
 // port adds an interface with 64-bit counters.
 func (d *device) port(p int) {
 	at := func(column string) string { return fmt.Sprintf("%s.%d", column, p) }
 	d.put(at(ifs+"2"), octets(fmt.Sprintf("port %d", p)))
-	d.put(at(ifs+"8"), num(tagInteger, 1))
-	d.put(at(ifs+"10"), num(tagCounter32, uint64(p)))
+	d.put(at(ifs+"8"), num(pdu.TagInteger, 1))
+	d.put(at(ifs+"10"), num(pdu.TagCounter32, uint64(p)))
 	d.put(at(ifx+"1"), octets(fmt.Sprintf("p%d", p)))
-	d.put(at(ifx+"6"), num(tagCounter64, uint64(p)<<40))
-	d.put(at(ifx+"15"), num(tagGauge32, 1000))
+	d.put(at(ifx+"6"), num(pdu.TagCounter64, uint64(p)<<40))
+	d.put(at(ifx+"15"), num(pdu.TagGauge32, 1000))
 	d.put(at(ifx+"18"), octets(""))
 }
 
@@ -53,7 +54,7 @@ func (d *device) narrow(p int) { d.take(fmt.Sprintf("%s6.%d", ifx, p)) }
 func (d *device) step() []collectors.Batch {
 	d.t.Helper()
 	d.now = d.now.Add(time.Minute)
-	i, _ := d.find(oidOf(d.t, "1.3.6.1.2.1.1.3.0"))
+	i, _ := d.find(pdu.MustOID("1.3.6.1.2.1.1.3.0"))
 	d.vars[i].Num = (d.vars[i].Num + 6000) % (1 << 32)
 	return mustPoll(d.t, d.c)
 }
@@ -94,22 +95,22 @@ func TestCountersArePinned(t *testing.T) {
 	d.narrow(1)
 	d.check("HC is missing once", d.step(), map[string]string{hc1: "-", in2: "2"}, octetCounters...)
 
-	d.put(ifx+"6.1", num(tagCounter64, 5))
-	d.put(ifx+"6.2", num(tagCounter64, 6))
+	d.put(ifx+"6.1", num(pdu.TagCounter64, 5))
+	d.put(ifx+"6.2", num(pdu.TagCounter64, 6))
 	d.now = d.now.Add(time.Hour)
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 1500000))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 1500000))
 	d.check("HC has come, names are read", d.step(), map[string]string{hc1: "5", in2: "2"}, octetCounters...)
 
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 0))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 0))
 	d.check("after a restart", d.step(), map[string]string{hc1: "5", hc2: "6"}, octetCounters...)
 }
 
 func TestLostColumnIsNotAnAbsentOne(t *testing.T) {
 	d := newDevice(t, 1)
-	d.answer = func(r request, vbs []varbind) ([]varbind, error) {
+	d.answer = func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 		if r.reps >= 0 {
 			for i := range vbs {
-				if _, ok := below(vbs[i].OID, oidOf(t, ifx+"6")); ok {
+				if _, ok := pdu.Below(vbs[i].OID, pdu.MustOID(ifx+"6")); ok {
 					return nil, ErrNoAnswer
 				}
 			}
@@ -129,13 +130,13 @@ func TestLostColumnIsNotAnAbsentOne(t *testing.T) {
 
 func TestSpeed(t *testing.T) {
 	d := newDevice(t, 4)
-	d.put(ifs+"5.1", num(tagGauge32, 1000000000))
-	d.put(ifx+"15.2", num(tagGauge32, 0))
-	d.put(ifs+"5.2", num(tagGauge32, 64000))
+	d.put(ifs+"5.1", num(pdu.TagGauge32, 1000000000))
+	d.put(ifx+"15.2", num(pdu.TagGauge32, 0))
+	d.put(ifs+"5.2", num(pdu.TagGauge32, 64000))
 	d.take(ifx + "15.3")
-	d.put(ifs+"5.3", num(tagGauge32, 10000000))
-	d.put(ifx+"15.4", num(tagGauge32, 0))
-	d.put(ifs+"5.4", num(tagGauge32, 0))
+	d.put(ifs+"5.3", num(pdu.TagGauge32, 10000000))
+	d.put(ifx+"15.4", num(pdu.TagGauge32, 0))
+	d.put(ifs+"5.4", num(pdu.TagGauge32, 0))
 	want := map[string]string{
 		`ifHighSpeed{ifIndex="1",ifName="p1",ifAlias=""}`: "1000",
 		`ifSpeed{ifIndex="2",ifName="p2",ifAlias=""}`:     "64000",
@@ -162,7 +163,7 @@ func TestNames(t *testing.T) {
 
 	delete(want, `ifOperStatus{ifIndex="1",ifName="p1",ifAlias=""}`)
 	want[`ifOperStatus{ifIndex="1",ifName="p1",ifAlias="uplink"}`] = "1"
-	d.put("1.3.6.1.2.1.31.1.5.0", num(tagTimeTicks, 1000))
+	d.put("1.3.6.1.2.1.31.1.5.0", num(pdu.TagTimeTicks, 1000))
 	last := d.step()
 	d.check("ifTableLastChange has moved", last, want, metric)
 	if last[0].Schema == first[0].Schema {
@@ -186,7 +187,7 @@ func TestNames(t *testing.T) {
 	}
 
 	d.put(ifx+"1.1", octets("new1"))
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 0))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 0))
 	last = d.step()
 	delete(want, `ifOperStatus{ifIndex="1",ifName="p1",ifAlias=""}`)
 	want[`ifOperStatus{ifIndex="1",ifName="new1",ifAlias=""}`] = "1"
@@ -201,7 +202,7 @@ func TestNames(t *testing.T) {
 
 func TestUptimeWrapIsNoReboot(t *testing.T) {
 	d := newDevice(t, 1)
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 1<<32-9000))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 1<<32-9000))
 	for range 3 {
 		if bs := d.step(); len(bs[0].Events) != 0 {
 			t.Errorf("events %v", bs[0].Events)
@@ -277,7 +278,7 @@ func TestSilenceMidway(t *testing.T) {
 	d := newDevice(t, 100)
 	schema := d.step()[0].Schema
 	left := 1
-	d.answer = func(r request, vbs []varbind) ([]varbind, error) {
+	d.answer = func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 		if left--; left < 0 {
 			return nil, ErrNoAnswer
 		}
@@ -297,7 +298,7 @@ func TestSilenceMidway(t *testing.T) {
 
 func TestAnswersAreBoundToNoOrder(t *testing.T) {
 	d := newDevice(t, 1)
-	d.answer = func(r request, vbs []varbind) ([]varbind, error) {
+	d.answer = func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 		if r.reps == -1 {
 			for i, j := 0, len(vbs)-1; i < j; i, j = i+1, j-1 {
 				vbs[i], vbs[j] = vbs[j], vbs[i]

@@ -6,14 +6,16 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // fake is an agent without a network. Its variables may be changed between
 // requests; answer, where it is set, has the last word on each answer.
 type fake struct {
-	vars   []varbind // in order
+	vars   []pdu.Varbind // in order
 	asked  []request
-	answer func(r request, vbs []varbind) ([]varbind, error)
+	answer func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error)
 	from   netip.Addr
 	closed bool
 }
@@ -26,8 +28,8 @@ type request struct {
 	reps   int
 }
 
-func (f *fake) set(t testing.TB, oid string, v varbind) {
-	v.OID = oidOf(t, oid)
+func (f *fake) set(t testing.TB, oid string, v pdu.Varbind) {
+	v.OID = pdu.MustOID(oid)
 	i, found := f.find(v.OID)
 	if found {
 		f.vars[i] = v
@@ -37,18 +39,18 @@ func (f *fake) set(t testing.TB, oid string, v varbind) {
 }
 
 func (f *fake) delete(t testing.TB, oid string) {
-	root := oidOf(t, oid)
-	f.vars = slices.DeleteFunc(f.vars, func(v varbind) bool {
-		_, under := below(v.OID, root)
+	root := pdu.MustOID(oid)
+	f.vars = slices.DeleteFunc(f.vars, func(v pdu.Varbind) bool {
+		_, under := pdu.Below(v.OID, root)
 		return under || bytes.Equal(v.OID, root)
 	})
 }
 
 func (f *fake) find(oid []byte) (int, bool) {
-	return slices.BinarySearchFunc(f.vars, oid, func(v varbind, o []byte) int { return compareOID(v.OID, o) })
+	return slices.BinarySearchFunc(f.vars, oid, func(v pdu.Varbind, o []byte) int { return pdu.Compare(v.OID, o) })
 }
 
-func (f *fake) next(oid []byte) varbind {
+func (f *fake) next(oid []byte) pdu.Varbind {
 	i, found := f.find(oid)
 	if found {
 		i++
@@ -56,12 +58,12 @@ func (f *fake) next(oid []byte) varbind {
 	if i < len(f.vars) {
 		return f.vars[i]
 	}
-	return varbind{OID: oid, Tag: tagEndOfMibView}
+	return pdu.Varbind{OID: oid, Tag: pdu.TagEndOfMibView}
 }
 
-func (f *fake) get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
+func (f *fake) get(ctx context.Context, oids [][]byte, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	for _, o := range oids {
-		v := varbind{OID: o, Tag: tagNoSuchObject}
+		v := pdu.Varbind{OID: o, Tag: pdu.TagNoSuchObject}
 		if i, found := f.find(o); found {
 			v = f.vars[i]
 		}
@@ -70,14 +72,14 @@ func (f *fake) get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind
 	return f.reply(ctx, request{oids, 0, -1}, dst)
 }
 
-func (f *fake) getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
+func (f *fake) getNext(ctx context.Context, oids [][]byte, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	for _, o := range oids {
 		dst = append(dst, f.next(o))
 	}
 	return f.reply(ctx, request{oids, 0, 0}, dst)
 }
 
-func (f *fake) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []varbind) ([]varbind, error) {
+func (f *fake) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	for _, o := range oids[:single] {
 		dst = append(dst, f.next(o))
 	}
@@ -92,7 +94,7 @@ func (f *fake) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst
 	return f.reply(ctx, request{oids, single, reps}, dst)
 }
 
-func (f *fake) reply(ctx context.Context, r request, vbs []varbind) ([]varbind, error) {
+func (f *fake) reply(ctx context.Context, r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 	kept := request{single: r.single, reps: r.reps}
 	for _, o := range r.oids {
 		kept.oids = append(kept.oids, bytes.Clone(o))
@@ -121,5 +123,5 @@ func over(f *fake) Option {
 	}
 }
 
-func num(tag byte, n uint64) varbind { return varbind{Tag: tag, Num: n} }
-func octets(s string) varbind        { return varbind{Tag: tagOctets, Bytes: []byte(s)} }
+func num(tag byte, n uint64) pdu.Varbind { return pdu.Varbind{Tag: tag, Num: n} }
+func octets(s string) pdu.Varbind        { return pdu.Varbind{Tag: pdu.TagOctets, Bytes: []byte(s)} }

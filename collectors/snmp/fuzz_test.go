@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // script makes a hostile agent's answers out of a fuzzer's bytes.
@@ -27,7 +28,7 @@ func (s *script) bytes() []byte {
 }
 
 // spoil changes one variable, in a way that a fuzzer can steer.
-func (s *script) spoil(v *varbind, r request, i int) {
+func (s *script) spoil(v *pdu.Varbind, r request, i int) {
 	switch s.byte() % 8 {
 	case 1:
 		v.OID = s.bytes()
@@ -40,13 +41,13 @@ func (s *script) spoil(v *varbind, r request, i int) {
 	case 5:
 		v.Num = uint64(s.byte()) << (s.byte() % 64)
 	case 6:
-		*v = varbind{}
+		*v = pdu.Varbind{}
 	case 7:
-		v.Tag, v.Bytes = tagOctets, s.bytes()
+		v.Tag, v.Bytes = pdu.TagOctets, s.bytes()
 	}
 }
 
-func (s *script) answer(r request, vbs []varbind) ([]varbind, error) {
+func (s *script) answer(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 	switch how := s.byte() % 16; how {
 	case 1:
 		return nil, ErrNoAnswer
@@ -81,7 +82,7 @@ func FuzzCollect(f *testing.F) {
 		var now time.Time
 		vars := &fake{}
 		d := &device{fake: vars, t: t}
-		d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 5))
+		d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 5))
 		for p := range ports % 8 {
 			d.port(int(p) * 90)
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gosnmp/gosnmp"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // session is a fetcher over gosnmp: one socket, one credential, one device. It
@@ -180,17 +182,17 @@ func setAuth(g *gosnmp.GoSNMP, a *Auth) {
 	usm.PrivacyPassphrase = a.PrivPassword.Reveal()
 }
 
-func (s *session) get(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
+func (s *session) get(ctx context.Context, oids [][]byte, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	s.name(oids)
 	return s.do(ctx, dst, func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.Get(s.names) })
 }
 
-func (s *session) getNext(ctx context.Context, oids [][]byte, dst []varbind) ([]varbind, error) {
+func (s *session) getNext(ctx context.Context, oids [][]byte, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	s.name(oids)
 	return s.do(ctx, dst, func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.GetNext(s.names) })
 }
 
-func (s *session) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []varbind) ([]varbind, error) {
+func (s *session) getBulk(ctx context.Context, oids [][]byte, single, reps int, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	s.name(oids)
 	return s.do(ctx, dst, func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) {
 		return g.GetBulk(s.names, uint8(single), uint32(reps))
@@ -200,12 +202,12 @@ func (s *session) getBulk(ctx context.Context, oids [][]byte, single, reps int, 
 func (s *session) name(oids [][]byte) {
 	s.names = s.names[:0]
 	for _, o := range oids {
-		s.dotted = appendDotted(s.dotted[:0], o)
+		s.dotted = pdu.AppendDotted(s.dotted[:0], o)
 		s.names = append(s.names, string(s.dotted))
 	}
 }
 
-func (s *session) do(ctx context.Context, dst []varbind, ask func(*gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error)) ([]varbind, error) {
+func (s *session) do(ctx context.Context, dst []pdu.Varbind, ask func(*gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error)) ([]pdu.Varbind, error) {
 	g, err := s.borrow(ctx)
 	if err != nil {
 		return dst, err
@@ -243,19 +245,19 @@ func expired(ctx context.Context) bool {
 }
 
 // convert turns gosnmp's variables into ours. One whose name is none has none.
-func (s *session) convert(vars []gosnmp.SnmpPDU, dst []varbind) []varbind {
+func (s *session) convert(vars []gosnmp.SnmpPDU, dst []pdu.Varbind) []pdu.Varbind {
 	s.arena = s.arena[:0]
 	for i := range vars {
 		v := &vars[i]
 		// An arena that grows leaves what points into it where it is.
 		start := len(s.arena)
 		var ok bool
-		if s.arena, ok = appendOID(s.arena, v.Name); !ok {
-			dst = append(dst, varbind{})
+		if s.arena, ok = pdu.AppendOID(s.arena, v.Name); !ok {
+			dst = append(dst, pdu.Varbind{})
 			continue
 		}
 		end := len(s.arena)
-		dst = append(dst, varbind{OID: s.arena[start:end:end]})
+		dst = append(dst, pdu.Varbind{OID: s.arena[start:end:end]})
 		s.value(v, &dst[len(dst)-1])
 	}
 	return dst
@@ -263,7 +265,7 @@ func (s *session) convert(vars []gosnmp.SnmpPDU, dst []varbind) []varbind {
 
 // value takes over what gosnmp made of a value. Whatever is not as its tag says
 // becomes a NULL.
-func (s *session) value(v *gosnmp.SnmpPDU, to *varbind) {
+func (s *session) value(v *gosnmp.SnmpPDU, to *pdu.Varbind) {
 	to.Tag = byte(v.Type)
 	switch x := v.Value.(type) {
 	case int:
@@ -283,11 +285,11 @@ func (s *session) value(v *gosnmp.SnmpPDU, to *varbind) {
 	case string:
 		to.Bytes = s.textual(v.Type, x)
 		if to.Bytes == nil {
-			to.Tag = tagNull
+			to.Tag = pdu.TagNull
 		}
 	default:
-		if !to.absent() {
-			to.Tag = tagNull
+		if !to.Absent() {
+			to.Tag = pdu.TagNull
 		}
 	}
 }
@@ -298,7 +300,7 @@ func (s *session) textual(tag gosnmp.Asn1BER, text string) []byte {
 	case gosnmp.ObjectIdentifier:
 		start := len(s.arena)
 		var ok bool
-		if s.arena, ok = appendOID(s.arena, text); ok {
+		if s.arena, ok = pdu.AppendOID(s.arena, text); ok {
 			return s.arena[start:len(s.arena):len(s.arena)]
 		}
 	case gosnmp.IPAddress:

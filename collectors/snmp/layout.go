@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // layout is the order in which a device's readings are emitted: parts of at most
@@ -99,7 +100,7 @@ func (b *layoutBuilder) table(t *table) {
 
 func (b *layoutBuilder) rowLabels(t *table, r *row) []collectors.Label {
 	labels := slices.Clone(b.device)
-	index := collectors.Clip(string(appendIndex(nil, r.index)), collectors.MaxText)
+	index := collectors.Clip(string(pdu.AppendIndex(nil, r.index)), collectors.MaxText)
 	labels = append(labels, collectors.Label{Name: t.plan.index, Value: index})
 	for i := range t.plan.labels {
 		l := &t.plan.labels[i]

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // A poll of a device that is known has no request for the scalars alone: the first
@@ -67,9 +69,9 @@ func (c *Collector) lead(ctx context.Context) error {
 
 // led takes over the scalars that stand in front of an answer. It returns false,
 // and takes nothing, where one that the device has is not there.
-func (c *Collector) led(which []int, answer []varbind) bool {
+func (c *Collector) led(which []int, answer []pdu.Varbind) bool {
 	is := func(n int) bool {
-		return bytes.Equal(answer[n].OID, c.plan.scalars[which[n]].oid) && !answer[n].absent()
+		return bytes.Equal(answer[n].OID, c.plan.scalars[which[n]].oid) && !answer[n].Absent()
 	}
 	for n, i := range which {
 		if c.scalars[i].known && !is(n) {
@@ -86,7 +88,7 @@ func (c *Collector) led(which []int, answer []varbind) bool {
 
 // lead sends the first request of a walk with heads in front of it, and returns
 // what stands for them in the answer.
-func (w *walker) lead(ctx context.Context, f fetcher, cols []column, heads [][]byte) ([]varbind, error) {
+func (w *walker) lead(ctx context.Context, f fetcher, cols []column, heads [][]byte) ([]pdu.Varbind, error) {
 	w.group = w.group[:0]
 	w.ask = w.choose(cols)
 	if len(w.chosen) == 0 || w.ask.reps == 0 {
@@ -117,7 +119,7 @@ func (w *walker) aligned(cols []column, heads int) bool {
 	}
 	for i, v := range w.answer[heads:min(heads+2*k, len(w.answer))] {
 		c := &cols[w.chosen[i%k]]
-		if _, ok := below(v.OID, c.root); !ok && i/k < c.expect {
+		if _, ok := pdu.Below(v.OID, c.root); !ok && i/k < c.expect {
 			return false
 		}
 	}

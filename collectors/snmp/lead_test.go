@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // led counts the requests that had scalars in front of columns.
@@ -20,9 +22,9 @@ func led(asked []request) (n int) {
 // TestLead: agents that do not do non-repeaters right give the same readings, and
 // are soon not asked so any more.
 func TestLead(t *testing.T) {
-	spoil := func(change func(r request, vbs []varbind) ([]varbind, error)) func(*device) func(request, []varbind) ([]varbind, error) {
-		return func(*device) func(request, []varbind) ([]varbind, error) {
-			return func(r request, vbs []varbind) ([]varbind, error) {
+	spoil := func(change func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error)) func(*device) func(request, []pdu.Varbind) ([]pdu.Varbind, error) {
+		return func(*device) func(request, []pdu.Varbind) ([]pdu.Varbind, error) {
+			return func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 				if r.single == 0 {
 					return vbs, nil
 				}
@@ -32,14 +34,14 @@ func TestLead(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		answer func(d *device) func(request, []varbind) ([]varbind, error)
+		answer func(d *device) func(request, []pdu.Varbind) ([]pdu.Varbind, error)
 		good   bool
 	}{
 		{name: "good", good: true},
-		{name: "only the scalars", good: true, answer: spoil(func(r request, vbs []varbind) ([]varbind, error) { return vbs[:r.single], nil })},
-		{name: "cut off", good: true, answer: spoil(func(r request, vbs []varbind) ([]varbind, error) { return vbs[:r.single+4], nil })},
-		{name: "everything is repeated", answer: func(d *device) func(request, []varbind) ([]varbind, error) {
-			return func(r request, vbs []varbind) ([]varbind, error) {
+		{name: "only the scalars", good: true, answer: spoil(func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) { return vbs[:r.single], nil })},
+		{name: "cut off", good: true, answer: spoil(func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) { return vbs[:r.single+4], nil })},
+		{name: "everything is repeated", answer: func(d *device) func(request, []pdu.Varbind) ([]pdu.Varbind, error) {
+			return func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 				if r.single == 0 {
 					return vbs, nil
 				}
@@ -55,22 +57,22 @@ func TestLead(t *testing.T) {
 				return vbs[:len(vbs)-len(vbs)/3], nil // and cut, so that the length tells nothing
 			}
 		}},
-		{name: "the scalars are left out", answer: spoil(func(r request, vbs []varbind) ([]varbind, error) { return vbs[r.single:], nil })},
-		{name: "the scalars stand last", answer: spoil(func(r request, vbs []varbind) ([]varbind, error) {
+		{name: "the scalars are left out", answer: spoil(func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) { return vbs[r.single:], nil })},
+		{name: "the scalars stand last", answer: spoil(func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 			return append(vbs[r.single:], vbs[:r.single]...), nil
 		})},
-		{name: "the scalars are said to be absent", answer: spoil(func(r request, vbs []varbind) ([]varbind, error) {
+		{name: "the scalars are said to be absent", answer: spoil(func(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 			for i := range r.single {
-				vbs[i].Tag = tagNoSuchInstance
+				vbs[i].Tag = pdu.TagNoSuchInstance
 			}
 			return vbs, nil
 		})},
-		{name: "nothing", answer: spoil(func(request, []varbind) ([]varbind, error) { return nil, nil })},
-		{name: "too much", answer: spoil(func(_ request, vbs []varbind) ([]varbind, error) { return append(vbs, vbs...), nil })},
-		{name: "genErr", answer: spoil(func(request, []varbind) ([]varbind, error) { return nil, &StatusError{Status: 5} })},
-		{name: "tooBig", answer: spoil(func(request, []varbind) ([]varbind, error) { return nil, &StatusError{Status: statusTooBig} })},
-		{name: "silence", answer: spoil(func(request, []varbind) ([]varbind, error) { return nil, ErrNoAnswer })},
-		{name: "not SNMP", answer: spoil(func(request, []varbind) ([]varbind, error) { return nil, ErrMalformed })},
+		{name: "nothing", answer: spoil(func(request, []pdu.Varbind) ([]pdu.Varbind, error) { return nil, nil })},
+		{name: "too much", answer: spoil(func(_ request, vbs []pdu.Varbind) ([]pdu.Varbind, error) { return append(vbs, vbs...), nil })},
+		{name: "genErr", answer: spoil(func(request, []pdu.Varbind) ([]pdu.Varbind, error) { return nil, &StatusError{Status: 5} })},
+		{name: "tooBig", answer: spoil(func(request, []pdu.Varbind) ([]pdu.Varbind, error) { return nil, &StatusError{Status: statusTooBig} })},
+		{name: "silence", answer: spoil(func(request, []pdu.Varbind) ([]pdu.Varbind, error) { return nil, ErrNoAnswer })},
+		{name: "not SNMP", answer: spoil(func(request, []pdu.Varbind) ([]pdu.Varbind, error) { return nil, ErrMalformed })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDevice(t, 30)
@@ -118,7 +120,7 @@ func TestLeadOfADeviceThatChanges(t *testing.T) {
 	}
 	d.asked = nil
 	d.put(ifx+"1.7", octets("new7"))
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 0))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 0))
 	bs := d.step()
 	if got := readings(bs)[`ifOperStatus{device="sw1",ifIndex="7",ifName="new7",ifAlias=""}`]; got != "1" {
 		t.Errorf("the port with the new name: %q", got)
@@ -131,7 +133,7 @@ func TestLeadOfADeviceThatChanges(t *testing.T) {
 		d.take(column + ".1")
 		d.take(column + ".2")
 	}
-	d.put("1.3.6.1.2.1.1.3.0", num(tagTimeTicks, 6000))
+	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 6000))
 	if n := count(d.step(), "ifOperStatus"); n != 28 {
 		t.Errorf("%d rows after the first two have gone, want 28", n)
 	}
@@ -143,7 +145,7 @@ func TestLeadOfADeviceThatChanges(t *testing.T) {
 		t.Errorf("%d requests with scalars in front after it", led(d.asked))
 	}
 
-	d.answer = func(request, []varbind) ([]varbind, error) { return nil, ErrNoAnswer }
+	d.answer = func(request, []pdu.Varbind) ([]pdu.Varbind, error) { return nil, ErrNoAnswer }
 	if _, err := poll(t, d.c); err == nil {
 		t.Error("no error of a device that is gone")
 	}

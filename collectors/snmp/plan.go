@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // A plan is what is asked of a device and what the answers are called. It knows
@@ -76,7 +77,7 @@ func basicPlan() plan {
 		ifs    = "1.3.6.1.2.1.2.2.1."
 		ifx    = "1.3.6.1.2.1.31.1.1.1."
 	)
-	at := func(oid string) []byte { b, _ := appendOID(nil, oid); return b }
+	at := pdu.MustOID
 	const counter, gauge, state, text = collectors.Counter, collectors.Gauge, collectors.State, collectors.Text
 	return plan{
 		scalars: []object{

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // TestRecordings collects recordings of real devices, which are not part of the
@@ -162,7 +163,7 @@ func recorded(t *testing.T, file string, bs []collectors.Batch) map[string]float
 	want := map[string]float64{}
 	p := basicPlan()
 	for _, o := range p.scalars {
-		if n, ok := lines[string(appendDotted(nil, o.oid))]; ok && o.use == metric {
+		if n, ok := lines[string(pdu.AppendDotted(nil, o.oid))]; ok && o.use == metric {
 			want[o.name+" "] = n
 		}
 	}
@@ -170,7 +171,7 @@ func recorded(t *testing.T, file string, bs []collectors.Batch) map[string]float
 		if o.use != metric {
 			continue
 		}
-		root := string(appendDotted(nil, o.oid)) + "."
+		root := string(pdu.AppendDotted(nil, o.oid)) + "."
 		for oid, n := range lines {
 			index, ok := strings.CutPrefix(oid, root)
 			if !ok {

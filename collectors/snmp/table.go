@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // table is what is known of one table of one device: its rows in the order of
@@ -88,7 +89,7 @@ func (t *table) open(want func(column int) bool) (any bool) {
 }
 
 // take is the walk's sink.
-func (t *table) take(col int, index []byte, v *varbind) bool {
+func (t *table) take(col int, index []byte, v *pdu.Varbind) bool {
 	i := t.cursor[col]
 	if i >= len(t.rows) || !bytes.Equal(t.rows[i].index, index) {
 		var ok bool
@@ -105,7 +106,7 @@ func (t *table) take(col int, index []byte, v *varbind) bool {
 // locate finds the row at or behind place from, or makes it.
 func (t *table) locate(from int, index []byte) (int, bool) {
 	i := from + sort.Search(len(t.rows)-from, func(i int) bool {
-		return compareOID(t.rows[from+i].index, index) >= 0
+		return pdu.Compare(t.rows[from+i].index, index) >= 0
 	})
 	if i < len(t.rows) && bytes.Equal(t.rows[i].index, index) {
 		return i, true

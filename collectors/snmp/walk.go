@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // A sink takes what a walk finds, row by row and column by column. index is what
 // stands behind the column's identifier and holds for the call only. It returns
 // false for a row more than it has room for.
 type sink interface {
-	take(column int, index []byte, v *varbind) bool
+	take(column int, index []byte, v *pdu.Varbind) bool
 }
 
 // column is where the walk of one column stands.
@@ -54,7 +56,7 @@ type walker struct {
 	group  []int // columns that are read side by side
 	chosen []int // those of them that the next request asks for
 	oids   [][]byte
-	answer []varbind
+	answer []pdu.Varbind
 
 	led int   // variables that stand before the rows in an answer to lead; 0: there is none
 	ask shape // what was asked for by lead
@@ -65,7 +67,7 @@ type walker struct {
 var answers sync.Pool
 
 func (w *walker) borrow() {
-	if p, ok := answers.Get().(*[]varbind); ok {
+	if p, ok := answers.Get().(*[]pdu.Varbind); ok {
 		w.answer = (*p)[:0]
 	}
 }
@@ -203,7 +205,7 @@ func (w *walker) regroup(cols []column, most int) {
 }
 
 // hand gives an answer's variables to their columns.
-func (w *walker) hand(cols []column, ask shape, answer []varbind, to sink) {
+func (w *walker) hand(cols []column, ask shape, answer []pdu.Varbind, to sink) {
 	k := len(w.chosen)
 	asked := k * max(ask.reps, 1)
 	for i := range answer[:min(asked, len(answer))] {
@@ -218,17 +220,17 @@ func (w *walker) hand(cols []column, ask shape, answer []varbind, to sink) {
 	}
 }
 
-func (c *column) take(n int, v *varbind, to sink) {
+func (c *column) take(n int, v *pdu.Varbind, to sink) {
 	if len(v.OID) == 0 {
 		c.fail(errNoName)
 		return
 	}
-	index, ok := below(v.OID, c.root)
-	if !ok || v.absent() {
+	index, ok := pdu.Below(v.OID, c.root)
+	if !ok || v.Absent() {
 		c.end()
 		return
 	}
-	if reached := c.last[len(c.root):]; compareOID(index, reached) <= 0 {
+	if reached := c.last[len(c.root):]; pdu.Compare(index, reached) <= 0 {
 		c.fail(errNotIncreasing)
 		return
 	}

@@ -1,4 +1,4 @@
-package snmp
+package pdu
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 func oidOf(t testing.TB, s string) []byte {
 	t.Helper()
-	b, ok := appendOID(nil, s)
+	b, ok := AppendOID(nil, s)
 	if !ok {
 		t.Fatalf("%q is no identifier", s)
 	}
@@ -50,14 +50,14 @@ func TestAppendOID(t *testing.T) {
 		"1.3.4294967295":    "\x2b\x8f\xff\xff\xff\x7f",
 		"1.0.8802.1":        "\x28\xc4\x62\x01",
 	} {
-		if got, ok := appendOID(nil, s); !ok || string(got) != want {
-			t.Errorf("appendOID(%q) = %x, %v, want %x", s, got, ok, want)
+		if got, ok := AppendOID(nil, s); !ok || string(got) != want {
+			t.Errorf("AppendOID(%q) = %x, %v, want %x", s, got, ok, want)
 		}
 	}
 	for _, s := range []string{"", ".", "1", "1.", "1..3", "1.3.", "3.1", "1.40", "1.3.4294967296", "1.3.x", "1.3.-1",
 		"1.3.00000000001", "2.4294967295", "1.3" + strings.Repeat(".1", maxArcs)} {
-		if got, ok := appendOID([]byte("kept"), s); ok || string(got) != "kept" {
-			t.Errorf("appendOID(%q) = %q, %v, want it refused", s, got, ok)
+		if got, ok := AppendOID([]byte("kept"), s); ok || string(got) != "kept" {
+			t.Errorf("AppendOID(%q) = %q, %v, want it refused", s, got, ok)
 		}
 	}
 }
@@ -67,8 +67,8 @@ func TestCompareOID(t *testing.T) {
 		"1.3.16383", "1.3.16383.1", "1.3.16384", "1.3.16385", "1.3.4294967295", "1.4", "2.0", "2.999"}
 	for i, a := range ordered {
 		for j, b := range ordered {
-			if got := compareOID(oidOf(t, a), oidOf(t, b)); sign(got) != sign(i-j) {
-				t.Errorf("compareOID(%s, %s) = %d", a, b, got)
+			if got := Compare(oidOf(t, a), oidOf(t, b)); sign(got) != sign(i-j) {
+				t.Errorf("Compare(%s, %s) = %d", a, b, got)
 			}
 		}
 	}
@@ -78,11 +78,11 @@ func sign(n int) int { return max(-1, min(1, n)) }
 
 func TestBelow(t *testing.T) {
 	root := oidOf(t, "1.3.6.1.2")
-	if index, ok := below(oidOf(t, "1.3.6.1.2.300.4"), root); !ok || string(appendIndex(nil, index)) != "300.4" {
+	if index, ok := Below(oidOf(t, "1.3.6.1.2.300.4"), root); !ok || string(AppendIndex(nil, index)) != "300.4" {
 		t.Errorf("index %x, %v", index, ok)
 	}
 	for _, s := range []string{"1.3.6.1.2", "1.3.6.1", "1.3.6.1.3.1", "1.3.6.1.256.1"} {
-		if _, ok := below(oidOf(t, s), root); ok {
+		if _, ok := Below(oidOf(t, s), root); ok {
 			t.Errorf("%s is not below", s)
 		}
 	}
@@ -93,20 +93,20 @@ func FuzzOID(f *testing.F) {
 	f.Add([]byte{0xff, 0x7f}, []byte{0x81, 0x80, 0})
 	f.Add([]byte{0x80}, []byte{})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		got := compareOID(a, b)
-		if sign(got) != -sign(compareOID(b, a)) {
+		got := Compare(a, b)
+		if sign(got) != -sign(Compare(b, a)) {
 			t.Errorf("%x and %x: the order depends on who comes first", a, b)
 		}
-		dotted := string(appendDotted(nil, a))
-		_, _ = below(a, b)
+		dotted := string(AppendDotted(nil, a))
+		_, _ = Below(a, b)
 		if !validOID(a) || !validOID(b) {
 			return
 		}
-		if back, ok := appendOID(nil, dotted); !ok || !bytes.Equal(back, a) {
+		if back, ok := AppendOID(nil, dotted); !ok || !bytes.Equal(back, a) {
 			t.Errorf("%x is %s, which is %x", a, dotted, back)
 		}
-		if want := slices.Compare(arcs(t, dotted), arcs(t, string(appendDotted(nil, b)))); sign(got) != want {
-			t.Errorf("compareOID(%x, %x) = %d, want %d", a, b, got, want)
+		if want := slices.Compare(arcs(t, dotted), arcs(t, string(AppendDotted(nil, b)))); sign(got) != want {
+			t.Errorf("Compare(%x, %x) = %d, want %d", a, b, got, want)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package snmp
+package pdu
 
 import (
 	"encoding/hex"
@@ -9,12 +9,12 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
-// cleanText makes text for people out of what a device sent: UTF-8 where it is,
+// CleanText makes text for people out of what a device sent: UTF-8 where it is,
 // else Latin-1, else hexadecimal. Padding of NULs and blanks goes; so do control
 // characters and those that turn the direction of writing, with which a device
 // could make a page or a terminal show what is not there. At most
 // collectors.MaxText bytes are left.
-func cleanText(b []byte) string {
+func CleanText(b []byte) string {
 	b = trim(b)
 	if len(b) > 4*collectors.MaxText {
 		b = b[:4*collectors.MaxText]
@@ -70,13 +70,13 @@ func visible(r rune) rune {
 	return r
 }
 
-// text makes text out of whatever a text object holds.
-func (v *varbind) text() string {
+// Text makes text out of whatever a text object holds.
+func (v *Varbind) Text() string {
 	switch v.Tag {
-	case tagOID:
-		return collectors.Clip(string(appendDotted(nil, v.Bytes)), collectors.MaxText)
-	case tagOctets, tagOpaque:
-		return cleanText(v.Bytes)
+	case TagOID:
+		return collectors.Clip(string(AppendDotted(nil, v.Bytes)), collectors.MaxText)
+	case TagOctets, TagOpaque:
+		return CleanText(v.Bytes)
 	}
 	return ""
 }

@@ -1,4 +1,4 @@
-package snmp
+package pdu
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 // maxArcs is how long an object identifier may be (RFC 2578, 3.5).
 const maxArcs = 128
 
-// appendOID appends the encoding of a dotted identifier, with or without a dot
+// AppendOID appends the encoding of a dotted identifier, with or without a dot
 // before it. ok is false, and dst as it was, where s is none.
-func appendOID(dst []byte, s string) (_ []byte, ok bool) {
+func AppendOID(dst []byte, s string) (_ []byte, ok bool) {
 	start := len(dst)
 	i := 0
 	if s != "" && s[0] == '.' {
@@ -55,6 +55,16 @@ func appendOID(dst []byte, s string) (_ []byte, ok bool) {
 	}
 }
 
+// MustOID gives the encoding of a dotted identifier that stands in the program. It
+// panics where s is none.
+func MustOID(s string) []byte {
+	b, ok := AppendOID(nil, s)
+	if !ok {
+		panic("pdu: " + s + " is no object identifier")
+	}
+	return b
+}
+
 func appendArc(dst []byte, n uint64) []byte {
 	if n < 0x80 {
 		return append(dst, byte(n))
@@ -69,9 +79,9 @@ func appendArc(dst []byte, n uint64) []byte {
 	return append(dst, byte(n)&0x7f)
 }
 
-// readArc splits the first sub-identifier off b. A b that is no whole encoding
+// ReadArc splits the first sub-identifier off b. A b that is no whole encoding
 // gives some number, never a panic.
-func readArc(b []byte) (n uint64, rest []byte) {
+func ReadArc(b []byte) (n uint64, rest []byte) {
 	for i, c := range b {
 		n = n<<7 | uint64(c&0x7f)
 		if c < 0x80 {
@@ -81,12 +91,12 @@ func readArc(b []byte) (n uint64, rest []byte) {
 	return n, nil
 }
 
-// appendDotted appends the dotted form, without a dot before it.
-func appendDotted(dst, b []byte) []byte {
+// AppendDotted appends the dotted form, without a dot before it.
+func AppendDotted(dst, b []byte) []byte {
 	if len(b) == 0 {
 		return dst
 	}
-	n, rest := readArc(b)
+	n, rest := ReadArc(b)
 	first := min(n/40, 2)
 	dst = strconv.AppendUint(dst, first, 10)
 	dst = append(dst, '.')
@@ -94,15 +104,15 @@ func appendDotted(dst, b []byte) []byte {
 	if len(rest) == 0 {
 		return dst
 	}
-	return appendIndex(append(dst, '.'), rest)
+	return AppendIndex(append(dst, '.'), rest)
 }
 
-// appendIndex appends the dotted form of what stands behind a column: there the
+// AppendIndex appends the dotted form of what stands behind a column: there the
 // first sub-identifier is one like the others.
-func appendIndex(dst, b []byte) []byte {
+func AppendIndex(dst, b []byte) []byte {
 	for i := 0; len(b) > 0; i++ {
 		var n uint64
-		if n, b = readArc(b); i > 0 {
+		if n, b = ReadArc(b); i > 0 {
 			dst = append(dst, '.')
 		}
 		dst = strconv.AppendUint(dst, n, 10)
@@ -110,17 +120,17 @@ func appendIndex(dst, b []byte) []byte {
 	return dst
 }
 
-// below tells whether oid stands behind root and what of it comes after.
-func below(oid, root []byte) (index []byte, ok bool) {
+// Below tells whether oid stands behind root and what of it comes after.
+func Below(oid, root []byte) (index []byte, ok bool) {
 	if len(oid) <= len(root) || !bytes.HasPrefix(oid, root) {
 		return nil, false
 	}
 	return oid[len(root):], true
 }
 
-// compareOID orders identifiers, or the ends of two that begin alike. The order of
+// Compare orders identifiers, or the ends of two that begin alike. The order of
 // their bytes will not do: 16384 is 81 80 00 and 16383 is ff 7f.
-func compareOID(a, b []byte) int {
+func Compare(a, b []byte) int {
 	n := min(len(a), len(b))
 	i := 0
 	for i < n && a[i] == b[i] {

@@ -1,0 +1,4 @@
+// Package pdu holds the words of SNMP that have nothing to do with a device or a
+// socket: object identifiers as they travel, variables with their tags, and text
+// for people out of what a device sent. It does no I/O.
+package pdu
