@@ -122,12 +122,8 @@ func (r *reader) textSymbol(n *node) (s textSymbol, ok bool) {
 		return s, ok
 	}
 	var e extractKeys
-	bad := false
 	ok = r.keys(n, "a symbol", keys{
-		"OID": func(n *node) {
-			b, ok := r.oid(n)
-			s.oid, bad = b, !ok
-		},
+		"OID":           r.setOID(&s.oid),
 		"name":          r.setText(&s.name, "name"),
 		"format":        word(&r.report, &s.text, "format", textForms()),
 		"convert":       word(&r.report, &s.text, "convert", textForms()),
@@ -138,7 +134,7 @@ func (r *reader) textSymbol(n *node) (s textSymbol, ok bool) {
 	})
 	x, fine := r.extract(e)
 	s.extract = x
-	return s, ok && fine && !bad
+	return s, ok && fine
 }
 
 // extractKeys are the keys of a symbol that take a part of its text.

@@ -1,7 +1,9 @@
 package profile
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
@@ -38,9 +40,13 @@ type report struct {
 	file     string
 	problems []Problem
 	more     int
+	errors   int // all of them
 }
 
 func (r *report) add(p Problem) {
+	if !p.Warning {
+		r.errors++
+	}
 	if len(r.problems) == maxProblems {
 		r.more++
 		return
@@ -56,10 +62,15 @@ func (r *report) warnf(at yamlfile.Place, format string, args ...any) {
 	r.add(Problem{r.file, at.Line, at.Column, true, fmt.Sprintf(format, args...)})
 }
 
-// all gives the problems, the last of which counts those that were not kept.
+// all gives the problems in the order of the file; the last counts those that were
+// not kept.
 func (r *report) all() []Problem {
-	if r.more == 0 {
-		return r.problems
+	out := slices.Clone(r.problems)
+	slices.SortStableFunc(out, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	if r.more > 0 {
+		out = append(out, Problem{File: r.file, Message: fmt.Sprintf("has %d more problems", r.more)})
 	}
-	return append(r.problems[:len(r.problems):len(r.problems)], Problem{File: r.file, Message: fmt.Sprintf("has %d more problems", r.more)})
+	return out
 }

@@ -104,10 +104,11 @@ var classes = map[string]string{
 
 func (r *reader) document(n *node) {
 	var metrics, tags *node
+	narrow := true
 	p := &r.part
 	r.keys(n, "a profile", keys{
 		"sysobjectid": r.objectIDs,
-		"sysdescr":    r.setRegexp(&p.match.Descr, "sysdescr"),
+		"sysdescr":    func(n *node) { p.match.Descr, narrow = r.regexp(n, "sysdescr") },
 		"extends":     r.extend,
 		"class":       word(&r.report, &p.class, "class", classes),
 		"device":      r.device,
@@ -120,6 +121,9 @@ func (r *reader) document(n *node) {
 		"description": nil,
 		"version":     nil,
 	})
+	if !narrow { // it must not match what it was not meant for
+		p.match = Match{}
+	}
 	if tags != nil {
 		p.labels = append(p.labels, r.tags(tags, false)...)
 	}
@@ -177,23 +181,27 @@ func baseName(s string) string {
 }
 
 func (r *reader) agent(n *node) {
-	set := &r.part.agent
-	var bulk, unordered bool
-	var repetitions, columns int
-	var uptime string
+	a := &r.part.agent
 	r.keys(n, "agent", keys{
-		"bulk":            func(n *node) { r.setBool(&bulk, "bulk")(n); set.bulk = &bulk },
-		"max_repetitions": func(n *node) { r.setInt(&repetitions, "max_repetitions", 1, 127)(n); set.maxRepetitions = &repetitions },
-		"max_columns":     func(n *node) { r.setInt(&columns, "max_columns", 1, 64)(n); set.maxColumns = &columns },
-		"allow_unordered": func(n *node) {
-			r.setBool(&unordered, "allow_unordered")(n)
-			set.allowUnordered = &unordered
-		},
-		"uptime_source": func(n *node) {
-			word(&r.report, &uptime, "uptime_source", map[string]string{"sysUpTime": "sysUpTime", "snmpEngineTime": "snmpEngineTime", "hrSystemUptime": "hrSystemUptime"})(n)
-			set.uptimeSource = &uptime
-		},
+		"bulk":            optional(r, &a.bulk, func(to *bool) func(*node) { return r.setBool(to, "bulk") }),
+		"max_repetitions": optional(r, &a.maxRepetitions, func(to *int) func(*node) { return r.setInt(to, "max_repetitions", 1, 127) }),
+		"max_columns":     optional(r, &a.maxColumns, func(to *int) func(*node) { return r.setInt(to, "max_columns", 1, 64) }),
+		"allow_unordered": optional(r, &a.allowUnordered, func(to *bool) func(*node) { return r.setBool(to, "allow_unordered") }),
+		"uptime_source": optional(r, &a.uptimeSource, func(to *string) func(*node) {
+			return word(&r.report, to, "uptime_source", map[string]string{"sysUpTime": "sysUpTime", "snmpEngineTime": "snmpEngineTime", "hrSystemUptime": "hrSystemUptime"})
+		}),
 	})
+}
+
+// optional sets what may be left out, where its value is right.
+func optional[T any](r *reader, to **T, take func(*T) func(*node)) func(*node) {
+	return func(n *node) {
+		before := r.errors
+		v := new(T)
+		if take(v)(n); r.errors == before {
+			*to = v
+		}
+	}
 }
 
 // staticTags takes a list of "name:value".

@@ -53,7 +53,6 @@ type tagKeys struct {
 	match   *node
 	tags    *node
 	text    *TextForm // of an index or of all symbols
-	bad     bool
 }
 
 // tag takes one item of metric_tags. With match it makes several labels.
@@ -64,11 +63,10 @@ func (r *reader) tag(n *node, table bool) []Label {
 		for _, k := range []string{"index", "index_transform", "through", "table"} {
 			known[k] = func(n *node) {
 				r.errorf(n.At, "%s has no meaning outside of a table", k)
-				t.bad = true
 			}
 		}
 	}
-	if !r.keys(n, "a tag", known) || t.bad {
+	if !r.keys(n, "a tag", known) {
 		return nil
 	}
 	from := r.sources(n, t)
@@ -91,9 +89,7 @@ func (r *reader) tag(n *node, table bool) []Label {
 
 func (r *reader) tagKeys(t *tagKeys) keys {
 	one := func(n *node) {
-		s, ok := r.textSymbol(n)
-		t.bad = t.bad || !ok
-		if ok {
+		if s, ok := r.textSymbol(n); ok {
 			t.symbols = append(t.symbols, s)
 		}
 	}
@@ -105,39 +101,24 @@ func (r *reader) tagKeys(t *tagKeys) keys {
 		}
 	}
 	return keys{
-		"tag":     func(n *node) { s, _ := r.text(n, "tag"); t.label.Name = labelName(s) },
-		"column":  one,
-		"symbol":  one,
-		"symbols": func(n *node) { r.items(n, maxList, one) },
-		"OID": func(n *node) {
-			b, ok := r.oid(n)
-			t.oid, t.bad = b, t.bad || !ok
-		},
-		"index": func(n *node) {
-			ok := false
-			i, ok := r.integer(n, "index", 1, 128)
-			t.arc, t.bad = int(i), t.bad || !ok
-		},
-		"index_transform": func(n *node) {
-			ok := false
-			t.arcs, ok = r.arcs(n)
-			t.bad = t.bad || !ok
-		},
-		"through": func(n *node) {
-			ok := false
-			t.through, ok = r.through(n)
-			t.bad = t.bad || !ok
-		},
-		"mapping": r.setEnum(&t.enum),
-		"enum":    r.setEnum(&t.enum),
-		"match":   func(n *node) { t.match = n },
-		"tags":    func(n *node) { t.tags = n },
-		"unless":  func(n *node) { s, _ := r.text(n, "unless"); t.label.Unless = labelName(s) },
-		"hidden":  r.setBool(&t.label.Hidden, "hidden"),
-		"format":  form("format"),
-		"convert": form("convert"),
-		"table":   nil, // the OID of the column says it
-		"MIB":     nil,
+		"tag":             func(n *node) { s, _ := r.text(n, "tag"); t.label.Name = labelName(s) },
+		"column":          one,
+		"symbol":          one,
+		"symbols":         func(n *node) { r.items(n, maxList, one) },
+		"OID":             r.setOID(&t.oid),
+		"index":           r.setInt(&t.arc, "index", 1, 128),
+		"index_transform": func(n *node) { t.arcs = r.arcs(n) },
+		"through":         func(n *node) { t.through = r.through(n) },
+		"mapping":         r.setEnum(&t.enum),
+		"enum":            r.setEnum(&t.enum),
+		"match":           func(n *node) { t.match = n },
+		"tags":            func(n *node) { t.tags = n },
+		"unless":          func(n *node) { s, _ := r.text(n, "unless"); t.label.Unless = labelName(s) },
+		"hidden":          r.setBool(&t.label.Hidden, "hidden"),
+		"format":          form("format"),
+		"convert":         form("convert"),
+		"table":           nil, // the OID of the column says it
+		"MIB":             nil,
 	}
 }
 
@@ -188,6 +169,9 @@ func (r *reader) matched(t *tagKeys, from []Source) (out []Label) {
 	for _, i := range t.tags.Items { // a list of mappings is seen, too
 		entries = append(entries, i.Entries...)
 	}
+	if len(entries) == 0 {
+		r.errorf(t.tags.At, "tags must be names with templates, such as {name: '\\1'}")
+	}
 	for _, e := range entries {
 		template, ok := r.template(e.Value, "a tag", re)
 		if !ok {
@@ -201,60 +185,43 @@ func (r *reader) matched(t *tagKeys, from []Source) (out []Label) {
 		}
 		out = append(out, l)
 	}
-	if len(out) == 0 {
-		r.errorf(t.tags.At, "tags must be names with templates, such as {name: '\\1'}")
-	}
 	return out
 }
 
 // arcs takes index_transform: ranges of the row's index, from 0 and with their ends.
-func (r *reader) arcs(n *node) (out [][2]int, ok bool) {
-	ok = true
+func (r *reader) arcs(n *node) (out [][2]int) {
 	r.items(n, 64, func(n *node) {
 		a := [2]int{-1, -1}
-		fine := r.keys(n, "index_transform", keys{
+		ok := r.keys(n, "index_transform", keys{
 			"start": r.setInt(&a[0], "start", 0, 127),
 			"end":   r.setInt(&a[1], "end", 0, 127),
 		})
-		if fine && (a[0] < 0 || a[1] < a[0]) {
+		if ok && (a[0] < 0 || a[1] < a[0]) {
 			r.errorf(n.At, "index_transform needs a start and an end that is not before it")
-			fine = false
 		}
-		ok = ok && fine
 		out = append(out, a)
 	})
-	return out, ok
+	return out
 }
 
 // through takes a column whose value is an index: {OID, name, index_transform}, or
 // an OID alone.
-func (r *reader) through(n *node) (*Source, bool) {
-	s, ok := &Source{}, true
-	oid := func(n *node) {
-		b, fine := r.oid(n)
-		s.OID, ok = b, ok && fine
-	}
+func (r *reader) through(n *node) *Source {
+	s := &Source{}
 	if n.Kind == yamlfile.Scalar {
-		oid(n)
-		return s, ok
+		s.OID, _ = r.oid(n)
+		return s
 	}
-	fine := r.keys(n, "through", keys{
-		"OID":  oid,
-		"name": nil,
-		"index_transform": func(n *node) {
-			a, fine := r.arcs(n)
-			s.Arcs, ok = a, ok && fine
-		},
-		"through": func(n *node) {
-			x, fine := r.through(n)
-			s.Through, ok = x, ok && fine
-		},
+	ok := r.keys(n, "through", keys{
+		"OID":             r.setOID(&s.OID),
+		"name":            nil,
+		"index_transform": func(n *node) { s.Arcs = r.arcs(n) },
+		"through":         func(n *node) { s.Through = r.through(n) },
 	})
-	if ok && fine && s.OID == nil {
+	if ok && s.OID == nil {
 		r.errorf(n.At, "through needs the OID of a column")
-		ok = false
 	}
-	return s, ok && fine
+	return s
 }
 
 // bareSymbol takes a symbol that is one text: a name, an OID, or both.

@@ -30,19 +30,21 @@ type node = yamlfile.Node
 type keys map[string]func(*node)
 
 // keys gives each value of n to the function of its key. A key that is not known is
-// a warning that names the nearest one.
+// a warning that names the nearest one. It is false where anything was wrong: what n
+// describes is then not what somebody meant.
 func (r *report) keys(n *node, what string, known keys) bool {
 	if n.Kind != yamlfile.Mapping {
 		r.errorf(n.At, "%s must be keys with values, not %s", what, n.Kind)
 		return false
 	}
+	before := r.errors
 	seen := make(map[string]yamlfile.Place, len(n.Entries))
 	for _, e := range n.Entries {
 		take, ok := known[e.Key]
 		first, twice := seen[e.Key]
 		switch {
 		case twice:
-			r.errorf(e.At, "%q is set twice, first in line %d; this one is left out", clip(e.Key), first.Line)
+			r.errorf(e.At, "%q is set twice, first in line %d", clip(e.Key), first.Line)
 			continue
 		case !ok:
 			r.unknown(e, known)
@@ -51,7 +53,7 @@ func (r *report) keys(n *node, what string, known keys) bool {
 		}
 		seen[e.Key] = e.At
 	}
-	return true
+	return r.errors == before
 }
 
 func (r *report) unknown(e yamlfile.Entry, known keys) {
@@ -223,16 +225,11 @@ func (r *report) oid(n *node) ([]byte, bool) {
 // setOID takes an identifier, alone or as {OID: ..., name: ...}.
 func (r *report) setOID(to *[]byte) func(*node) {
 	return func(n *node) {
-		take := func(n *node) {
-			if b, ok := r.oid(n); ok {
-				*to = b
-			}
-		}
 		if n.Kind == yamlfile.Mapping {
-			r.keys(n, "a symbol", keys{"OID": take, "name": nil})
+			r.keys(n, "a symbol", keys{"OID": r.setOID(to), "name": nil})
 			return
 		}
-		take(n)
+		*to, _ = r.oid(n)
 	}
 }
 
@@ -251,14 +248,6 @@ func (r *report) regexp(n *node, what string) (*regexp.Regexp, bool) {
 		return nil, false
 	}
 	return re, true
-}
-
-func (r *report) setRegexp(to **regexp.Regexp, what string) func(*node) {
-	return func(n *node) {
-		if re, ok := r.regexp(n, what); ok {
-			*to = re
-		}
-	}
 }
 
 // group finds what stands for a group in a template: \1, $1 and ${1}.
