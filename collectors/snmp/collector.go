@@ -29,6 +29,9 @@ type Collector struct {
 	now     func() time.Time
 	dial    func(context.Context, attempt) (link, error)
 
+	sockets *Sockets // that SNMPv2c is spoken through
+	own     bool     // they are nobody else's
+
 	mu     sync.Mutex
 	closed bool
 
@@ -52,6 +55,7 @@ type Collector struct {
 	up      uptime    // at the last poll
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
+	odd     string    // the oddity that has been told of
 
 	upIndex, changedIndex int
 
@@ -85,6 +89,9 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	for _, opt := range opts {
 		opt(c)
 	}
+	if c.sockets == nil {
+		c.sockets, c.own = NewSockets(), true
+	}
 	c.scalars = make([]cell, len(c.plan.scalars))
 	c.texts = make([]string, len(c.plan.scalars))
 	c.lacks = make([]bool, len(c.plan.scalars))
@@ -107,7 +114,10 @@ func (c *Collector) Close() error {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.drop()
-	return nil
+	if !c.own {
+		return nil
+	}
+	return c.sockets.Close()
 }
 
 // Collect polls the device once and emits its readings, in one batch or, of a
@@ -128,6 +138,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	c.begin()
 	c.walker.borrow()
 	defer c.walker.giveBack()
+	defer c.rest()
 	if err := c.reach(ctx); err != nil {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			c.failures++
@@ -154,6 +165,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if names || c.layout == nil {
 		c.arrange()
 	}
+	c.tellOddity()
 	c.measure(c.now().Sub(start))
 	c.emit(emit)
 	if c.linked.unconnected && !c.unconnected {
@@ -335,4 +347,12 @@ func (c *Collector) tellAddress() {
 	}
 	c.told = from.String()
 	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers from %s, although asked at %s", from, c.cfg.Address))
+}
+
+// tellOddity tells once what is odd about a device's answers.
+func (c *Collector) tellOddity() {
+	if why := c.link.oddity(); why != nil && why.Error() != c.odd {
+		c.odd = why.Error()
+		c.tell("snmp_odd_answer", collectors.Info, "some answers are read by a more tolerant reader: "+c.odd)
+	}
 }
