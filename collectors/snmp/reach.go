@@ -55,7 +55,7 @@ func (c *Collector) reach(ctx context.Context) error {
 			err = c.lead(ctx)
 		}
 		if errors.Is(err, errNotLed) {
-			err = c.readScalars(ctx, c.always)
+			err = c.greet(ctx)
 		}
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -68,7 +68,7 @@ func (c *Collector) reach(ctx context.Context) error {
 		l, err := c.dial(ctx, a)
 		if err == nil {
 			c.link, c.linked = l, a
-			err = c.readScalars(ctx, c.always)
+			err = c.greet(ctx)
 		}
 		if err == nil {
 			c.good = a.credential
@@ -88,6 +88,16 @@ func (c *Collector) reach(ctx context.Context) error {
 		}
 	}
 	return best
+}
+
+// greet asks for the scalars that a poll begins with; for the fewest of a device
+// that has not answered, for large answers may be what it cannot send.
+func (c *Collector) greet(ctx context.Context) error {
+	list := c.front
+	if c.failures > 0 || c.layout == nil {
+		list = list[:min(len(list), 3)]
+	}
+	return c.readScalars(ctx, c.asking(list), false)
 }
 
 // worthAnother tells whether another credential or socket may do better.
