@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 )
 
 var update = flag.Bool("update", false, "write what the files of testdata/corpus say and become now into their .want files; then read the diff")
@@ -122,7 +124,7 @@ func dumpExtract(x *Extract) string {
 	if x == nil {
 		return ""
 	}
-	out := fmt.Sprintf("%q->%q", clip(x.Pattern.String()), x.Template)
+	out := fmt.Sprintf("%q->%q", values.Clip(x.Pattern.String()), x.Template)
 	if x.Next != nil {
 		out += "|" + dumpExtract(x.Next)
 	}

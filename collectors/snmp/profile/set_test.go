@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 )
 
 // folder writes files into a folder of their own.
@@ -277,7 +279,7 @@ func TestHostileFiles(t *testing.T) {
 		"long.yaml":   "metrics: [" + strings.Repeat("a,", maxTokens) + "]",
 		"deep.yaml":   strings.Repeat("[", 1000),
 		"bomb.yaml":   "a: &a [x]\nb: &b [*a, *a]\n",
-		"regexp.yaml": "sysdescr: '" + strings.Repeat("a", maxRegexp+1) + "'",
+		"regexp.yaml": "sysdescr: '" + strings.Repeat("a", values.MaxRegexp+1) + "'",
 		"repeat.yaml": "sysdescr: '((a{1000}){1000}){1000}'",
 		"nul.yaml":    "class: \"sw\\0itch\"",
 		"same.yaml":   least(""),
