@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/siteprobe/siteprobe/collectors"
-	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 )
 
@@ -89,8 +88,6 @@ func TestGeneric(t *testing.T) {
 		}
 	}
 }
-
-func dotted(oid []byte) string { return string(pdu.AppendDotted(nil, oid)) }
 
 // least makes a profile of a few lines.
 func least(head string) string {
@@ -197,25 +194,26 @@ metrics:
 		"_c.yaml": least("extends: _b.yaml\nclass: router") + "  - symbol: {OID: 1.3.6.1.4.1.99999.2.0, name: both, unit: c}\n",
 	})
 	p := set.Named("a")
-	want := `match [1.3.6.1.4.1.99999.1] sysdescr ""
-class "router" agent {NoBulk:true MaxRepetitions:0 MaxColumns:3 AllowUnordered:false UptimeSource:}
-field model: value="b"
-field vendor: value="a"
-label t <- oid=1.3.6.1.4.1.99999.3.0
-scalar x 1.3.6.1.4.1.99999.1.0 kind=?
-scalar both 1.3.6.1.4.1.99999.2.0 kind=? unit="c"
-scalar one 1.3.6.1.4.1.99999.1.0 kind=? unit="a"
+	want := `matches sysobjectid=1.3.6.1.4.1.99999.1
+agent no-bulk max-columns=3
+class router
+field model value="b"
+field vendor value="a"
+label t <- 1.3.6.1.4.1.99999.3.0
+scalar x 1.3.6.1.4.1.99999.1.0 kind=as-sent
+scalar both 1.3.6.1.4.1.99999.2.0 kind=as-sent unit="c"
+scalar one 1.3.6.1.4.1.99999.1.0 kind=as-sent unit="a"
 table table
-  index {Label:row Type:0 Size:0 Bare:false Enum:map[]}
-  column one 1.3.6.1.4.1.99999.9.1.1 kind=? unit="b"
-    label name <- oid=1.3.6.1.4.1.99999.9.1.7
-  column augmented 1.3.6.1.4.1.99999.8.1.1 kind=? unit="b"
-    label name <- oid=1.3.6.1.4.1.99999.9.1.7
-  column two 1.3.6.1.4.1.99999.9.1.2 kind=? unit="a"
-  column eight 1.3.6.1.4.1.99999.8.1.2 kind=? unit="a"
+  index row integer
+  column one 1.3.6.1.4.1.99999.9.1.1 kind=as-sent unit="b"
+    label name <- 1.3.6.1.4.1.99999.9.1.7
+  column augmented 1.3.6.1.4.1.99999.8.1.1 kind=as-sent unit="b"
+    label name <- 1.3.6.1.4.1.99999.9.1.7
+  column two 1.3.6.1.4.1.99999.9.1.2 kind=as-sent unit="a"
+  column eight 1.3.6.1.4.1.99999.8.1.2 kind=as-sent unit="a"
     label own <- arc=1
 `
-	if d := cmp.Diff(want, dump(p)); d != "" {
+	if d := cmp.Diff(want, p.Dump()); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
 }
