@@ -88,5 +88,7 @@ const (
 	errTooManyRows   trouble = "the table has more rows than are read"
 	errTooMany       trouble = "the table takes more requests than are sent"
 	errNoName        trouble = "the device sends variables without a proper name"
+	errTooManySeries trouble = "the device has more series than are kept"
+	errEmptied       trouble = "the device shows none of its rows"
 	errEmptyAnswer   trouble = "the device answers without variables"
 )
