@@ -45,11 +45,15 @@ type Site struct {
 // changes in its place leaves it as it is.
 func (s *Site) Hash() string { return s.hash }
 
+// DefaultProfiles is the folder of a user's device profiles, unless the site file
+// names another.
+const DefaultProfiles = "/etc/siteprobe/profiles.d"
+
 // defaults is what applies where the site file says nothing.
 func defaults() Site {
 	return Site{
 		Info:     Info{Timezone: "UTC", Internet: InternetFull},
-		Profiles: "/etc/siteprobe/profiles.d",
+		Profiles: DefaultProfiles,
 		Defaults: Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
 		Buffer:   buffer.DefaultConfig(),
 		Uplink:   uplink.DefaultConfig(),
