@@ -3,6 +3,7 @@ package buffer
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -29,7 +30,45 @@ func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pen
 	if err != nil {
 		return nil, fmt.Errorf("reading pending blocks: %w", err)
 	}
+	b.handed.note(out)
 	return out, nil
+}
+
+// handed remembers under which numbers blocks were handed out to be sent, for their
+// acknowledgement: it names a block by its hash.
+type handed struct {
+	mu   sync.Mutex
+	seqs map[block.ID]int64
+}
+
+// maxHanded is far more than are ever on their way. What is forgotten is found in
+// the table.
+const maxHanded = 4096
+
+func (h *handed) note(ps []store.Pending) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.seqs == nil || len(h.seqs)+len(ps) > maxHanded {
+		h.seqs = make(map[block.ID]int64, len(ps))
+	}
+	for i := range ps {
+		h.seqs[ps[i].ID] = ps[i].Seq
+	}
+}
+
+// take gives the numbers of these blocks, as far as they are known, and forgets
+// them.
+func (h *handed) take(ids []block.ID) map[block.ID]int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make(map[block.ID]int64, len(ids))
+	for _, id := range ids {
+		if seq, ok := h.seqs[id]; ok {
+			out[id] = seq
+			delete(h.seqs, id)
+		}
+	}
+	return out
 }
 
 // Delivered marks the blocks of these names as delivered; names that are not
@@ -39,18 +78,10 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	defer b.io.Unlock()
 	b.at(PointAck)
 	defer b.at(PointAcked)
+	hints := b.handed.take(ids)
 	err = b.update(func(tx *store.Tx) error {
-		for _, id := range ids {
-			n, ok, err := tx.Deliver(id)
-			if err != nil {
-				return err
-			}
-			if ok {
-				blocks++
-				readings += n
-			}
-		}
-		return nil
+		blocks, readings, err = tx.Deliver(ids, hints)
+		return err
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("marking blocks as delivered: %w", err)
@@ -63,7 +94,8 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 }
 
 // SchemaBytes returns the bytes of a schema, nil where it is not here. One that is
-// lost and still in use comes back with the next batch.
+// lost and still in use comes back with the next batch; blocks of one that does not
+// for a week are dropped.
 func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 	err = b.view(func(tx *store.Tx) error {
 		bytes, err = tx.SchemaBytes(id)
@@ -73,6 +105,7 @@ func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 		b.mu.Lock()
 		clear(b.named)
 		b.mu.Unlock()
+		b.orphans.ask(id, b.opt.Clock.Now())
 	}
 	return bytes, err
 }

@@ -85,6 +85,9 @@ func (b *Buffer) maintainOnce() (more bool, err error) {
 	if err := b.sweepLarge(); err != nil {
 		return false, err
 	}
+	if err := b.forsake(); err != nil {
+		return false, err
+	}
 	if more, err = b.compactNext(); more || err != nil {
 		return more, err
 	}

@@ -358,7 +358,7 @@ func inOrder(s []block.Section) []block.Section {
 	for _, x := range s {
 		if n := len(out); n > 0 {
 			l := &out[n-1]
-			if l.Rollup == nil && x.Rollup == nil && l.First+uint64(len(l.Batches)) == x.First && alike(l.Schema, x.Schema) {
+			if l.Rollup == nil && x.Rollup == nil && l.First+uint64(len(l.Batches)) == x.First && compatible(l.Schema, x.Schema) {
 				if l.Schema == (block.ID{}) {
 					l.Schema = x.Schema
 				}
@@ -371,9 +371,9 @@ func inOrder(s []block.Section) []block.Section {
 	return out
 }
 
-// alike tells whether batches of two schemas can stand together: where there are no
+// compatible tells whether batches of two schemas can stand together: where there are no
 // values any schema will do.
-func alike(a, b block.ID) bool { return a == b || a == (block.ID{}) || b == (block.ID{}) }
+func compatible(a, b block.ID) bool { return a == b || a == (block.ID{}) || b == (block.ID{}) }
 
 // numberOf counts the readings of rows.
 func numberOf(rows []store.Row) (n int) {

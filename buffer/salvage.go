@@ -258,17 +258,16 @@ func (s *salvage) block(at store.Found, pending bool) error {
 		s.known++
 		return nil
 	}
-	q := salvaged{Block: x, pending: pending, schemas: map[block.ID][]byte{}}
-	for _, id := range x.Schemas() {
-		bytes, err := s.schema(id)
-		if err != nil {
-			return err
+	q := salvaged{Block: x, pending: pending}
+	var whole bool
+	if q.schemas, whole, err = s.schemasOf(x); err != nil {
+		return err
+	}
+	if !whole {
+		s.unread++
+		if !pending {
+			return nil // nobody could ever read it; else the hub may have the schema, or its source brings it again
 		}
-		if bytes == nil {
-			s.unread++ // nobody could ever read it
-			return nil
-		}
-		q.schemas[id] = bytes
 	}
 	s.hold(&x.Head)
 	s.queue = append(s.queue, q)
@@ -276,6 +275,24 @@ func (s *salvage) block(at store.Found, pending bool) error {
 		return nil
 	}
 	return s.take()
+}
+
+// schemasOf returns the schemas that a block needs, as far as they are here or in the
+// wreck, and whether those are all.
+func (s *salvage) schemasOf(x *block.Block) (schemas map[block.ID][]byte, whole bool, err error) {
+	schemas, whole = map[block.ID][]byte{}, true
+	for _, id := range x.Schemas() {
+		bytes, err := s.schema(id)
+		if err != nil {
+			return nil, false, err
+		}
+		if bytes == nil {
+			whole = false
+			continue
+		}
+		schemas[id] = bytes
+	}
+	return schemas, whole, nil
 }
 
 // schema returns a schema that is here or in the wreck.
@@ -610,8 +627,11 @@ func (s *salvage) tell(name string, missing uint64) {
 	s.b.log.Info("salvaged what could be read of a database that was set aside", "name", name, "blocks", s.blocks, "readings", s.readings, "schemas", s.schemas,
 		"known", s.known, "damaged", s.damaged, "without_schema", s.unread, "without_room", s.noSpace, "batches_not_here", missing)
 	text := fmt.Sprintf("%d readings in %d blocks and %d schemas came back out of a database that was set aside.", s.readings, s.blocks, s.schemas)
-	if lost := s.damaged + s.unread; lost > 0 {
-		text += fmt.Sprintf(" Up to %d blocks could not be read.", lost)
+	if s.damaged > 0 {
+		text += fmt.Sprintf(" Up to %d blocks could not be read.", s.damaged)
+	}
+	if s.unread > 0 {
+		text += fmt.Sprintf(" The schemas of %d are lost, unless the hub has them.", s.unread)
 	}
 	if s.noSpace > 0 {
 		text += fmt.Sprintf(" %d had no room.", s.noSpace)

@@ -226,14 +226,59 @@ func (t *Tx) addPending(seq int64, class block.Class, id block.ID, size, reading
 	return nil
 }
 
-// Deliver marks the block of that name as delivered; it returns how many readings
-// that were, and whether one was pending under it.
-func (t *Tx) Deliver(id block.ID) (readings int, ok bool, err error) {
-	err = t.queryRow("DELETE FROM pending WHERE id=? RETURNING readings", id[:]).Scan(&readings)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
+// Deliver marks the blocks of these names as delivered; it returns how many were
+// pending and how many readings that were. hints says under which numbers they are
+// likely to be found; for names that are not there all that is pending is looked
+// through, once.
+func (t *Tx) Deliver(ids []block.ID, hints map[block.ID]int64) (blocks, readings int, err error) {
+	deliver := func(seq int64, id block.ID) (ok bool, err error) {
+		var n int
+		err = t.queryRow("DELETE FROM pending WHERE seq=? AND id=? RETURNING readings", seq, id[:]).Scan(&n)
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		if err == nil {
+			blocks, readings = blocks+1, readings+n
+		}
+		return err == nil, err
 	}
-	return readings, err == nil, err
+	var unfound map[block.ID]struct{}
+	for _, id := range ids {
+		ok := false
+		if seq, hinted := hints[id]; hinted {
+			if ok, err = deliver(seq, id); err != nil {
+				return 0, 0, err
+			}
+		}
+		if !ok {
+			if unfound == nil {
+				unfound = map[block.ID]struct{}{}
+			}
+			unfound[id] = struct{}{}
+		}
+	}
+	if unfound == nil {
+		return blocks, readings, nil
+	}
+	found := map[int64]block.ID{}
+	err = t.each("SELECT seq, id FROM pending", nil, func(scan func(...any) error) error {
+		var seq int64
+		var name []byte
+		if err := scan(&seq, &name); err != nil {
+			return err
+		}
+		id, _ := block.IDFrom(name)
+		if _, ok := unfound[id]; ok {
+			found[seq] = id
+		}
+		return nil
+	})
+	for seq, id := range found {
+		if _, e := deliver(seq, id); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return blocks, readings, err
 }
 
 // DeliverRow marks a block as delivered, whatever name the table has for it.

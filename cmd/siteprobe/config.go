@@ -33,6 +33,11 @@ func checkConfigCommand(path *string) *cobra.Command {
 		Use: "check-config", Short: "Read the site file and name every mistake in it", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			site, err := load(l, *path)
+			if err != nil && !l.WithoutSecrets {
+				if _, rest := load(config.Loader{WithoutSecrets: true}, *path); rest == nil {
+					err = &exit{usage, fmt.Errorf("%w\nall else is fine (--without-secrets leaves secrets out, as for a site file of another machine)", err)}
+				}
+			}
 			if err != nil {
 				return err
 			}

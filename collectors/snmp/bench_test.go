@@ -52,8 +52,9 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		before := live()
 		cs := make([]*Collector, devices)
+		sockets := socketsOf(b)
 		for i := range cs {
-			cs[i] = collectorOf(b, Config{Address: agent.Addr().String(), Device: fmt.Sprintf("switch-%d", i)})
+			cs[i] = collectorOf(b, Config{Address: agent.Addr().String(), Device: fmt.Sprintf("switch-%d", i)}, WithSockets(sockets))
 			for range 3 {
 				mustPoll(b, cs[i])
 			}

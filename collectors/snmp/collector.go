@@ -28,6 +28,9 @@ type Collector struct {
 	dial    func(context.Context, attempt) (link, error)
 	kinds   *Kinds
 
+	sockets *Sockets // that SNMPv2c is spoken through
+	own     bool     // they are nobody else's
+
 	mu     sync.Mutex
 	closed bool
 
@@ -58,6 +61,7 @@ type Collector struct {
 	up      uptime    // at the last poll
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
+	odd     string    // the oddity that has been told of
 
 	// The poll.
 	start      time.Time
@@ -93,6 +97,9 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	c.walker.maxRequests = c.cfg.MaxRequests
 	for _, opt := range opts {
 		opt(c)
+	}
+	if c.sockets == nil {
+		c.sockets, c.own = NewSockets(), true
 	}
 	if c.kinds == nil {
 		c.kinds = builtInKinds()
@@ -144,7 +151,10 @@ func (c *Collector) Close() error {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.drop()
-	return nil
+	if !c.own {
+		return nil
+	}
+	return c.sockets.Close()
 }
 
 // Collect polls the device once and emits its readings, in one batch or, of a
@@ -164,6 +174,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	c.begin()
 	c.walker.borrow()
 	defer c.walker.giveBack()
+	defer c.rest()
 	if err := c.reach(ctx); err != nil {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			c.failures++
@@ -190,6 +201,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if c.layout.cut {
 		broken = append(broken, errTooManySeries)
 	}
+	c.tellOddity()
 	c.measure(c.now().Sub(c.start))
 	c.emit(emit)
 	c.ranGroups()
@@ -323,4 +335,12 @@ func (c *Collector) tellAddress() {
 	}
 	c.told = from.String()
 	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers from %s, although asked at %s", from, c.cfg.Address))
+}
+
+// tellOddity tells once what is odd about a device's answers.
+func (c *Collector) tellOddity() {
+	if why := c.link.oddity(); why != nil && why.Error() != c.odd {
+		c.odd = why.Error()
+		c.tell("snmp_odd_answer", collectors.Info, "some answers are read by a more tolerant reader: "+c.odd)
+	}
 }

@@ -104,6 +104,18 @@ func collectorOf(t testing.TB, cfg Config, opts ...Option) *Collector {
 	return c
 }
 
+// socketsOf makes sockets for the test.
+func socketsOf(t testing.TB) *Sockets {
+	t.Helper()
+	s := NewSockets()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // poll collects once and checks that what is emitted is within the bounds.
 func poll(t testing.TB, c *Collector) ([]collectors.Batch, error) {
 	t.Helper()

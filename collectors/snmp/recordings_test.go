@@ -23,10 +23,7 @@ import (
 // repository: SITEPROBE_SHARED names the folder that has them and the program that
 // serves them.
 func TestRecordings(t *testing.T) {
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
+	shared := sharedFolder(t)
 	dir := filepath.Join(shared, "snmprec")
 	address := serveRecordings(t, shared, dir)
 	interfaces := interfacesByReadme(t, filepath.Join(dir, "README.md"))
@@ -68,6 +65,16 @@ func TestRecordings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sharedFolder is where the recordings are.
+func sharedFolder(t *testing.T) string {
+	t.Helper()
+	shared := os.Getenv("SITEPROBE_SHARED")
+	if shared == "" {
+		t.Skip("SITEPROBE_SHARED is not set: no recordings")
+	}
+	return shared
 }
 
 // serveRecordings builds the program that plays devices and starts it.

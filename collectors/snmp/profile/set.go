@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
@@ -48,7 +49,7 @@ type source struct {
 	read func() ([]byte, error)
 
 	state    state
-	problems report
+	problems values.Report
 	whole    *part // with all that it extends; nil when it cannot be read
 	height   int   // over how many steps it extends others
 }
@@ -197,7 +198,7 @@ func siblings(dir string) (names []string) {
 func (s *Set) profile(src *source) (*Profile, []Problem) {
 	s.resolve(src)
 	if src.whole == nil {
-		return nil, src.problems.all()
+		return nil, src.problems.All()
 	}
 	origin := BuiltIn
 	if src.key.user {
@@ -205,10 +206,10 @@ func (s *Set) profile(src *source) (*Profile, []Problem) {
 	}
 	p := src.whole.profile(src.key.name, origin, func(file string, at yamlfile.Place, message string) {
 		if file == src.file {
-			src.problems.warnf(at, "%s", message)
+			src.problems.Warnf(at, "%s", message)
 		}
 	})
-	return p, src.problems.all()
+	return p, src.problems.All()
 }
 
 // resolve reads a source, if that has not been done, and all that it extends.
@@ -219,15 +220,15 @@ func (s *Set) resolve(src *source) {
 	src.state = reading
 	defer func() { src.state = done }()
 	r := &src.problems
-	r.file = src.file
+	r.File = src.file
 	data, err := src.read()
 	if err != nil {
-		r.errorf(yamlfile.Place{}, "cannot be read: %s", reason(err))
+		r.Errorf(yamlfile.Place{}, "cannot be read: %s", reason(err))
 		return
 	}
 	own, problems := read(src.file, data)
 	for _, p := range problems {
-		r.add(p)
+		r.Add(p)
 	}
 	base := &part{}
 	for _, e := range own.extends {
@@ -237,7 +238,7 @@ func (s *Set) resolve(src *source) {
 	}
 	src.whole = merge(base, own)
 	if n := src.whole.count(); n > maxMetrics {
-		r.errorf(yamlfile.Place{}, "has %d metrics with all that it extends; %d is the most, so what it extends is left out", n, maxMetrics)
+		r.Errorf(yamlfile.Place{}, "has %d metrics with all that it extends; %d is the most, so what it extends is left out", n, maxMetrics)
 		src.whole = merge(&part{}, own)
 	}
 }
@@ -254,20 +255,20 @@ func (s *Set) extended(src *source, e extend) *part {
 		}
 	}
 	if found == nil && e.name == src.key.name {
-		src.problems.errorf(e.at, "a profile cannot extend itself")
+		src.problems.Errorf(e.at, "a profile cannot extend itself")
 		return nil
 	}
 	if found == nil {
-		src.problems.warnf(e.at, "there is no profile %q to extend%s", clip(e.name), s.near(e.name))
+		src.problems.Warnf(e.at, "there is no profile %q to extend%s", values.Clip(e.name), s.near(e.name))
 		return nil
 	}
 	s.resolve(found)
 	switch {
 	case found.state == reading:
-		src.problems.errorf(e.at, "%q extends this profile, so this cannot extend it", clip(e.name))
+		src.problems.Errorf(e.at, "%q extends this profile, so this cannot extend it", values.Clip(e.name))
 		return nil
 	case found.height >= maxDepth:
-		src.problems.errorf(e.at, "profiles extend each other over more than %d steps", maxDepth)
+		src.problems.Errorf(e.at, "profiles extend each other over more than %d steps", maxDepth)
 		return nil
 	}
 	src.height = max(src.height, found.height+1)
