@@ -31,6 +31,7 @@ func Dial(ctx context.Context, cfg Config, resolve Resolver, opts ...Option) (*C
 		return nil, fmt.Errorf("asking %s: %w", cfg.Address, err)
 	}
 	c.pacing()
+	c.rest()
 	return &Client{c}, nil
 }
 
@@ -43,6 +44,7 @@ func (c *Client) Credential() string { return c.c.credential() }
 // Get asks for single variables. Those that the device lacks come back with the tag
 // that says so; with v1 the first of them makes the whole a *StatusError.
 func (c *Client) Get(ctx context.Context, oids ...[]byte) ([]pdu.Varbind, error) {
+	defer c.c.rest()
 	var out []pdu.Varbind
 	for len(oids) > 0 {
 		n := min(len(oids), scalarsAtOnce)
@@ -78,6 +80,7 @@ func (c *Client) Walk(ctx context.Context, l Limits, each func(pdu.Varbind) bool
 	w.requests = 0
 	w.borrow()
 	defer w.giveBack()
+	defer c.c.rest()
 	defer func(n int) { w.maxRequests = n }(w.maxRequests)
 	if l.Requests > 0 {
 		w.maxRequests = l.Requests

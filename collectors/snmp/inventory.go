@@ -73,6 +73,7 @@ func (c *Collector) field(from []fieldPlan) string {
 func (c *Client) Identify(ctx context.Context) (Device, error) {
 	d := c.c
 	d.begin()
+	defer d.rest()
 	if err := d.readRest(ctx, true); err != nil {
 		return d.device(), fmt.Errorf("asking %s who it is: %w", d.cfg.Address, err)
 	}

@@ -65,4 +65,6 @@ func (r recording) getBulk(ctx context.Context, oids [][]byte, single, reps int,
 }
 
 func (recording) answersFrom() netip.Addr { return netip.Addr{} }
+func (recording) oddity() error           { return nil }
+func (recording) rest()                   {}
 func (recording) close()                  {}
