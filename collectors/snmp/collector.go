@@ -63,6 +63,8 @@ type Collector struct {
 	told    string    // the other address that has been told of
 	odd     string    // the oddity that has been told of
 
+	shown shown // to others than Collect
+
 	// The poll.
 	start      time.Time
 	took, pdus cell
@@ -205,6 +207,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	c.measure(c.now().Sub(c.start))
 	c.emit(emit)
 	c.ranGroups()
+	c.show()
 	if c.linked.unconnected && !c.unconnected {
 		c.drop() // it was a lost packet; a connected socket hears of closed ports
 	}

@@ -78,6 +78,9 @@ func (e *StatusError) Error() string {
 	return "the device answered " + name
 }
 
+// NoSuchName tells whether the status is how v1 says that there is no such variable.
+func (e *StatusError) NoSuchName() bool { return e.Status == statusNoSuchName }
+
 // A trouble is a table that was read in part, and why.
 type trouble string
 

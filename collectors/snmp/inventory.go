@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
@@ -32,6 +33,42 @@ type Interface struct {
 	Name, Descr string
 	SpeedBPS    uint64 // 0: unknown
 	Oper, Admin int64  // 0: not told
+}
+
+// shown is what was known of a device after the last poll that it answered.
+type shown struct {
+	mu      sync.Mutex
+	profile *profile.Profile
+	device  Device
+	manners Manners
+}
+
+func (c *Collector) show() {
+	d, m := c.device(), c.manners()
+	c.shown.mu.Lock()
+	defer c.shown.mu.Unlock()
+	c.shown.profile, c.shown.device, c.shown.manners = c.plan.profile, d, m
+}
+
+// Device is who the device said it is when it last answered.
+func (c *Collector) Device() Device {
+	c.shown.mu.Lock()
+	defer c.shown.mu.Unlock()
+	return c.shown.device
+}
+
+// Profile is what the device was asked for when it last answered; nil before.
+func (c *Collector) Profile() *profile.Profile {
+	c.shown.mu.Lock()
+	defer c.shown.mu.Unlock()
+	return c.shown.profile
+}
+
+// Manners are what had been learned when the device last answered.
+func (c *Collector) Manners() Manners {
+	c.shown.mu.Lock()
+	defer c.shown.mu.Unlock()
+	return c.shown.manners
 }
 
 // device reads the profile's fields out of what names brought.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
 // Names are the words for identifiers that a set of profiles has, and those that
@@ -131,6 +132,9 @@ func (n *Names) All() []string {
 	slices.Sort(out)
 	return out
 }
+
+// Near gives the name among known that s is most likely meant to be, or none.
+func Near(s string, known []string) string { return yamlfile.Nearest(s, known) }
 
 // wellKnown are names of SNMPv2-MIB, IF-MIB and of places that people begin a walk
 // at.
