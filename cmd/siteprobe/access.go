@@ -70,7 +70,12 @@ func (a *access) siteSecrets() bool {
 }
 
 // profilesDir is where a user's profiles are.
-func profilesDir(*config.Site) string { return "/etc/siteprobe/profiles.d" }
+func profilesDir(site *config.Site) string {
+	if site == nil {
+		return config.DefaultProfiles
+	}
+	return site.Profiles
+}
 
 // dial opens a client for the device at an address, or of a name.
 func (a *access) dial(c *cobra.Command, site *config.Site, set *profile.Set, to string) (*snmp.Client, error) {
@@ -80,6 +85,9 @@ func (a *access) dial(c *cobra.Command, site *config.Site, set *profile.Set, to 
 		cfg.Address = device.Address
 	}
 	var err error
+	if cfg.Profile, _, err = profileOf(set, device.Profile); err != nil {
+		return nil, &exit{usage, err}
+	}
 	if cfg.Credentials, err = a.credentials(c, site, device); err != nil {
 		return nil, &exit{usage, err}
 	}

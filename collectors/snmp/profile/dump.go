@@ -33,9 +33,9 @@ func nth(i int, names ...string) string {
 func (p *Profile) Dump() string {
 	var b strings.Builder
 	d := dump{&b}
-	d.line("", "matches", list("sysobjectid", p.Match.ObjectIDs), text("sysdescr", p.descr()))
+	d.some("", "matches", list("sysobjectid", p.Match.ObjectIDs), text("sysdescr", p.descr()))
 	a := p.Agent
-	d.line("", "agent", onlyIf("no-bulk", a.NoBulk), number("max-repetitions", a.MaxRepetitions), number("max-columns", a.MaxColumns),
+	d.some("", "agent", onlyIf("no-bulk", a.NoBulk), number("max-repetitions", a.MaxRepetitions), number("max-columns", a.MaxColumns),
 		onlyIf("allow-unordered", a.AllowUnordered), text("uptime", a.UptimeSource))
 	if p.Device.Class != "" {
 		d.line("", "class", p.Device.Class)
@@ -77,6 +77,13 @@ type dump struct{ *strings.Builder }
 func (d dump) line(indent string, parts ...string) {
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	d.WriteString(indent + strings.Join(parts, " ") + "\n")
+}
+
+// some writes a line where there is more of it than what it begins with.
+func (d dump) some(indent, what string, parts ...string) {
+	if strings.Join(parts, "") != "" {
+		d.line(indent, append([]string{what}, parts...)...)
+	}
 }
 
 func (d dump) metric(indent, what string, m *Metric) {

@@ -1,7 +1,9 @@
 package profile
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +36,7 @@ type Set struct {
 	sources map[sourceKey]*source
 	named   map[string]*Profile
 	ranked  []candidate
+	hash    string
 }
 
 // sourceKey names a file: a user's profile may have the name of a built-in one.
@@ -51,7 +54,8 @@ type source struct {
 	state    state
 	problems values.Report
 	whole    *part // with all that it extends; nil when it cannot be read
-	height   int   // over how many steps it extends others
+	sum      [sha256.Size]byte
+	height   int // over how many steps it extends others
 }
 
 type state uint8
@@ -69,9 +73,12 @@ func Open(dir string) (*Set, []Problem) {
 	s := &Set{sources: map[sourceKey]*source{}, named: map[string]*Profile{}}
 	s.addBuiltIn()
 	problems := s.addUser(dir)
+	sum := sha256.New()
 	for _, key := range s.keys() {
-		p, more := s.profile(s.sources[key])
+		src := s.sources[key]
+		p, more := s.profile(src)
 		problems = append(problems, more...)
+		fmt.Fprintf(sum, "%t %q %x\n", key.user, src.file, src.sum)
 		if p == nil {
 			continue
 		}
@@ -79,8 +86,13 @@ func Open(dir string) (*Set, []Problem) {
 		// namesake.
 		s.named[key.name] = p
 	}
+	s.hash = hex.EncodeToString(sum.Sum(nil))
 	return s, append(problems, s.rank()...)
 }
+
+// Hash names what the set was made of: it is equal for two sets of the same files
+// with the same content.
+func (s *Set) Hash() string { return s.hash }
 
 func (s *Set) addBuiltIn() {
 	entries, _ := builtin.ReadDir("builtin") // it is in the program
@@ -226,6 +238,7 @@ func (s *Set) resolve(src *source) {
 		r.Errorf(yamlfile.Place{}, "cannot be read: %s", reason(err))
 		return
 	}
+	src.sum = sha256.Sum256(data)
 	own, problems := read(src.file, data)
 	for _, p := range problems {
 		r.Add(p)

@@ -335,3 +335,22 @@ func TestLoad(t *testing.T) {
 		t.Errorf("a folder that is not there: %v", problems)
 	}
 }
+
+// TestHash: equal for the same files, else not.
+func TestHash(t *testing.T) {
+	dir := folder(t, map[string]string{"a.yaml": least("")})
+	hash := func() string {
+		set, _ := Open(dir)
+		return set.Hash()
+	}
+	before := hash()
+	if before == "" || hash() != before {
+		t.Errorf("%q, then %q", before, hash())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(least("class: ups")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if hash() == before {
+		t.Error("the hash of other content is the same")
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
@@ -92,7 +94,7 @@ func (r *Report) Text(n *node, what string) (string, bool) {
 		r.Errorf(n.At, "%s must be a single value, not %s", what, n.Kind)
 	case len(n.Text) > maxText:
 		r.Errorf(n.At, "%s is longer than %d bytes", what, maxText)
-	case strings.ContainsFunc(n.Text, func(c rune) bool { return c < ' ' || c == '\uFFFD' }):
+	case strings.ContainsFunc(n.Text, func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }):
 		r.Errorf(n.At, "%s holds characters that are no text", what)
 	default:
 		return strings.TrimSpace(n.Text), true
