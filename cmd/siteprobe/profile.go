@@ -17,13 +17,13 @@ import (
 
 func profileCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "profile", Short: "Check, list and show device profiles",
+		Use: "profile", Short: "Check, list, show and try device profiles",
 		Long: "What a kind of device is asked for, and what the answers are called. The built-in profiles are in the program;\n" +
 			"your own are *.yaml in a folder, /etc/siteprobe/profiles.d if the site file names no other.",
 	}
 	var dir string
 	c.PersistentFlags().StringVar(&dir, "dir", config.DefaultProfiles, "the folder of your own profiles")
-	c.AddCommand(checkProfileCommand(&dir), listProfilesCommand(&dir), showProfileCommand(&dir))
+	c.AddCommand(checkProfileCommand(&dir), listProfilesCommand(&dir), showProfileCommand(&dir), testProfileCommand(&dir))
 	return c
 }
 
