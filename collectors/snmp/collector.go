@@ -63,6 +63,8 @@ type Collector struct {
 	told    string    // the other address that has been told of
 	odd     string    // the oddity that has been told of
 
+	shown shown // to others than Collect
+
 	// The poll.
 	start      time.Time
 	took, pdus cell
@@ -77,8 +79,9 @@ type Option func(*Collector)
 // and of the last sysUpTime.
 func WithClock(now func() time.Time) Option { return func(c *Collector) { c.now = now } }
 
-// WithKinds tells the collector of the kinds of devices there are. Without it every
-// device is of the generic one.
+// WithKinds tells the collector of the kinds of devices there are; collectors that
+// are given the same share what is made of them. Without it they are the built-in
+// ones.
 func WithKinds(k *Kinds) Option { return func(c *Collector) { c.kinds = k } }
 
 // New makes a collector of one device. Nothing is sent before the first Collect.
@@ -101,7 +104,7 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 		c.sockets, c.own = NewSockets(), true
 	}
 	if c.kinds == nil {
-		c.kinds = NewKinds(nil)
+		c.kinds = builtInKinds()
 	}
 	if c.cfg.Profile != nil {
 		c.install(c.kinds.plan(c.cfg.Profile))
@@ -134,6 +137,7 @@ func (c *Collector) install(p *plan) {
 		c.tables = append(c.tables, newTable(&p.tables[i], c.cols[first:end:end], first, c.cfg.MaxRows))
 	}
 	c.groups = groupsOf(p)
+	c.startGroups()
 	c.walker.pace = pace{}
 	c.walker.unordered = p.profile.Agent.AllowUnordered
 }
@@ -203,6 +207,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	c.measure(c.now().Sub(c.start))
 	c.emit(emit)
 	c.ranGroups()
+	c.show()
 	if c.linked.unconnected && !c.unconnected {
 		c.drop() // it was a lost packet; a connected socket hears of closed ports
 	}
@@ -288,7 +293,7 @@ func (c *Collector) arrange() {
 
 // wide gives the labels that the profile wants on every series of the device.
 func (c *Collector) wide(l *labelling) []collectors.Label {
-	all := l.of(c.scalars, &c.scalars.rows[0], false, c.plan.labels)
+	all := l.of(c.scalars, &c.scalars.rows[0], c.plan.labels)
 	return all[len(l.device) : len(all)-len(l.extra)]
 }
 

@@ -73,12 +73,14 @@ func (c *compiler) table(t *profile.Table) {
 }
 
 func (c *compiler) metricLabels(g *grouping) {
-	for _, objects := range [][]object{g.columns, g.echoes} {
-		for i := range objects {
-			if m := g.metrics[objects[i].name]; m != nil {
-				objects[i].labels = c.labels(g, m.Labels)
-			}
+	for i := range g.columns { // they grow in the meantime
+		if m := g.columns[i].from; m != nil {
+			labels := c.labels(g, m.Labels)
+			g.columns[i].labels = labels
 		}
+	}
+	for i := range g.echoes {
+		g.echoes[i].labels = c.labels(g, g.echoes[i].from.Labels)
 	}
 }
 
@@ -100,11 +102,11 @@ func (c *compiler) labels(g *grouping, ls []profile.Label) (out []labelPlan) {
 // source finds the place of what a label is made of, and makes one where there is
 // none.
 func (c *compiler) source(g *grouping, s *profile.Source) sourcePlan {
-	p := sourcePlan{Source: s, table: own, object: -1}
+	p := sourcePlan{Source: s, table: own, object: -1, typeOf: -1}
 	switch {
 	case len(s.OID) == 0:
-	case s.Through == nil && len(s.Arcs) == 0:
-		p.object = g.label(s.OID)
+	case s.Through == nil && len(s.Arcs) == 0 && len(s.Parts) == 0:
+		p.object, p.typeOf = g.label(s.OID), g.typeOf(s.TypeOf)
 	default:
 		row := s.OID[:lastArc(s.OID)]
 		i, ok := c.lookups[string(row)]
@@ -122,7 +124,7 @@ func (c *compiler) source(g *grouping, s *profile.Source) sourcePlan {
 		if !slices.Contains(g.plan.looksUp, p.table) {
 			g.plan.looksUp = append(g.plan.looksUp, p.table)
 		}
-		p.object = c.looked[i].label(s.OID)
+		p.object, p.typeOf = c.looked[i].label(s.OID), c.looked[i].typeOf(s.TypeOf)
 		if s.Through != nil {
 			through := c.source(g, s.Through)
 			p.through = &through
@@ -160,27 +162,26 @@ type grouping struct {
 	columns []object
 	echoes  []object
 	byOID   map[string]int // among columns
-	metrics map[string]*profile.Metric
+	names   map[string]bool
 }
 
 func newGrouping(name string, room int) *grouping {
 	return &grouping{
 		plan: tablePlan{name: name}, most: maxObjects, columns: make([]object, 0, room),
-		byOID: map[string]int{}, metrics: map[string]*profile.Metric{},
+		byOID: map[string]int{}, names: map[string]bool{},
 	}
 }
 
 // metric adds what a profile wants a reading of. Two that are made of the same
 // column are asked for once.
 func (g *grouping) metric(m *profile.Metric, interval time.Duration) {
-	known := g.metrics[m.Name] != nil
-	if known || m.Name == "" || len(m.Name) > collectors.MaxName || len(m.Unit) > collectors.MaxName || len(m.OID) == 0 ||
-		len(g.columns)+len(g.echoes) >= g.most {
+	if m.Name == "" || len(m.Name) > collectors.MaxName || len(m.Unit) > collectors.MaxName || len(m.OID) == 0 ||
+		len(g.columns)+len(g.echoes) >= g.most || g.names[m.Name] && len(m.Labels) == 0 {
 		return
 	}
-	g.metrics[m.Name] = m
+	g.names[m.Name] = true
 	o := object{
-		name: m.Name, oid: m.OID, unit: m.Unit, kind: m.Kind, form: m.Form, text: -1,
+		name: m.Name, oid: m.OID, unit: m.Unit, kind: m.Kind, form: m.Form, from: m, text: -1, typeOf: -1,
 		pinned: m.Pinned, interval: cmp.Or(m.Interval, interval),
 	}
 	if converts(&m.Convert) {
@@ -196,7 +197,11 @@ func (g *grouping) metric(m *profile.Metric, interval time.Duration) {
 	}
 	first := &g.columns[at]
 	// A column is read as often as any of what is made of it wants.
-	if first.onNames = first.onNames && o.onNames; !o.onNames {
+	switch {
+	case o.onNames:
+	case first.onNames:
+		first.onNames, first.interval = false, o.interval
+	default:
 		first.interval = min(first.interval, o.interval)
 	}
 	g.echoes = append(g.echoes, o)
@@ -210,7 +215,7 @@ func (g *grouping) internal(oid []byte, onNames bool) int {
 			return -1
 		}
 		g.byOID[string(oid)] = i
-		g.columns = append(g.columns, object{oid: oid, use: internal, text: -1, onNames: onNames})
+		g.columns = append(g.columns, object{oid: oid, use: internal, text: -1, typeOf: -1, onNames: onNames})
 	} else if !onNames {
 		g.columns[i].onNames, g.columns[i].interval = false, 0
 	}
@@ -226,14 +231,27 @@ func (g *grouping) label(oid []byte) int {
 	return i
 }
 
+// typeOf is label, of the column that tells the type of another; -1: there is none.
+func (g *grouping) typeOf(oid []byte) int {
+	if len(oid) == 0 {
+		return -1
+	}
+	return g.label(oid)
+}
+
 // build ends the work.
 func (g *grouping) build() tablePlan {
 	t := &g.plan
 	for i := range g.columns { // it grows in the meantime
-		g.columns[i].sensor = g.sensor(g.columns[i].conv)
+		if conv := g.columns[i].conv; conv != nil {
+			sensor, typeOf := g.sensor(conv), g.typeOf(conv.TypeOf)
+			g.columns[i].sensor, g.columns[i].typeOf = sensor, typeOf
+		}
 	}
 	for i := range g.echoes {
-		g.echoes[i].sensor = g.sensor(g.echoes[i].conv)
+		if conv := g.echoes[i].conv; conv != nil {
+			g.echoes[i].sensor, g.echoes[i].typeOf = g.sensor(conv), g.typeOf(conv.TypeOf)
+		}
 	}
 	t.columns = len(g.columns)
 	t.objects = exact(append(g.columns, g.echoes...))
@@ -254,8 +272,8 @@ func (g *grouping) build() tablePlan {
 			o.text = t.texts
 			t.texts++
 		}
-		m := g.metrics[o.name]
-		if o.use != metric || m == nil || m.InsteadOf == "" || m.InsteadOf == o.name {
+		m := o.from
+		if m == nil || m.InsteadOf == "" || m.InsteadOf == o.name {
 			continue
 		}
 		if k := slices.IndexFunc(t.objects, func(x object) bool { return x.use == metric && x.name == m.InsteadOf }); k >= 0 {
@@ -268,10 +286,10 @@ func (g *grouping) build() tablePlan {
 
 // sensor finds the columns that a sensor's values are scaled by.
 func (g *grouping) sensor(conv *profile.Convert) *sensorPlan {
-	if conv == nil || conv.Sensor == nil {
+	s := conv.Sensor
+	if s == nil {
 		return nil
 	}
-	s := conv.Sensor
 	find := func(oid []byte, onNames bool) int {
 		if len(oid) == 0 {
 			return -1

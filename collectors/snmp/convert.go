@@ -120,12 +120,25 @@ func numberOf(conv *profile.Convert, v *pdu.Varbind) (tag byte, num uint64, ok b
 		case profile.HexLE, profile.HexBE:
 			n, ok := octetsNumber(v.Bytes, conv.Text)
 			return pdu.TagGauge32, n, ok
-		case profile.Date:
-			t, ok := dateAndTime(v.Bytes)
+		case profile.Date, profile.NTP:
+			t, ok := instant(v.Bytes, conv.Text, conv.Layout)
 			return pdu.TagInteger, uint64(t.Unix()), ok
 		}
 	}
-	text := extracted(conv.Extract, valueText(v.Tag, v.Num, v.Bytes, conv.Text, conv.Enum))
+	text := valueText(v.Tag, v.Num, v.Bytes, conv.Text, conv.Enum)
+	if conv.Extract == nil {
+		return textNumber(conv, text)
+	}
+	for e := conv.Extract; e != nil && !ok; e = e.Next {
+		if part, matches := extract(e, text); matches {
+			tag, num, ok = textNumber(conv, part)
+		}
+	}
+	return tag, num, ok
+}
+
+// textNumber reads text as a number: by the profile's words, or as digits.
+func textNumber(conv *profile.Convert, text string) (tag byte, num uint64, ok bool) {
 	if f, ok := conv.Words[text]; ok {
 		return pdu.TagDouble, math.Float64bits(f), true
 	}

@@ -20,24 +20,31 @@ func arcsOf(index []byte) (arcs []uint64) {
 	return arcs
 }
 
-// indexTexts gives the text of each part of an index. A part that is not there, or
-// not as it is said to be, gives none, and neither do those after it.
-func indexTexts(parts []profile.Index, arcs []uint64) []string {
-	out := make([]string, len(parts))
-	for i := range parts {
-		text, rest, ok := indexText(&parts[i], arcs)
+// indexPart is one part of an index: its text, and where its arcs stand.
+type indexPart struct {
+	text       string
+	start, end int
+}
+
+// indexParts reads the parts of an index. A part that is not there, or not as it is
+// said to be, is left out, and so are those after it.
+func indexParts(parts []profile.Index, arcs []uint64) []indexPart {
+	out := make([]indexPart, 0, len(parts))
+	for i, left := 0, arcs; i < len(parts); i++ {
+		text, rest, ok := indexText(&parts[i], left)
 		if !ok {
 			break
 		}
-		out[i], arcs = collectors.Clip(text, collectors.MaxText), rest
+		out = append(out, indexPart{collectors.Clip(text, collectors.MaxText), len(arcs) - len(left), len(arcs) - len(rest)})
+		left = rest
 	}
 	return out
 }
 
 // indexText reads one part (RFC 2578, 7.7).
 func indexText(p *profile.Index, arcs []uint64) (text string, rest []uint64, ok bool) {
-	if p.Type == profile.IndexInetAddr {
-		return inetAddress(arcs)
+	if p.Type == profile.IndexInetAddr || p.Type == profile.IndexInetAddrNoSize {
+		return inetAddress(arcs, p.Type == profile.IndexInetAddr)
 	}
 	n := p.Size
 	switch {
@@ -88,25 +95,38 @@ func indexText(p *profile.Index, arcs []uint64) (text string, rest []uint64, ok 
 	return pdu.CleanText(b), rest, true
 }
 
-// inetAddress reads an InetAddressType and the InetAddress behind it.
-func inetAddress(arcs []uint64) (text string, rest []uint64, ok bool) {
-	if len(arcs) < 2 || arcs[1] > uint64(len(arcs)-2) {
+// inetAddress reads an InetAddressType and the InetAddress behind it, whose length
+// may be left out: then the type tells it.
+func inetAddress(arcs []uint64, sized bool) (text string, rest []uint64, ok bool) {
+	if len(arcs) < 2 {
 		return "", nil, false
 	}
-	n := int(arcs[1])
-	b, ok := octetsOf(arcs[2 : 2+n])
+	kind, rest := arcs[0], arcs[1:]
+	n := uint64(len(rest))
+	switch {
+	case sized:
+		n, rest = rest[0], rest[1:]
+	case kind == 1:
+		n = 4
+	case kind == 2:
+		n = 16
+	}
+	if n > uint64(len(rest)) {
+		return "", nil, false
+	}
+	b, ok := octetsOf(rest[:n])
 	if !ok {
 		return "", nil, false
 	}
 	const dns = 16
 	switch text = addressText(b); {
 	case text != "":
-	case arcs[0] == dns:
+	case kind == dns:
 		text = pdu.CleanText(b)
 	default:
 		text = hexText(b)
 	}
-	return text, arcs[2+n:], true
+	return text, rest[n:], true
 }
 
 func octetsOf(arcs []uint64) ([]byte, bool) {
@@ -131,10 +151,19 @@ func dottedArcs(arcs []uint64) string {
 	return s.String()
 }
 
-// pick puts the index together that a source's ranges of arcs make of another. No
-// ranges give the whole.
-func pick(ranges [][2]int, arcs []uint64) (index []byte, ok bool) {
-	if len(ranges) == 0 {
+// pick puts the index together that a source makes of a row's own: of some of its
+// parts, of ranges of its arcs, or of all of it.
+func pick(s *profile.Source, arcs []uint64, parts []indexPart) (index []byte, ok bool) {
+	ranges := s.Arcs
+	switch {
+	case len(s.Parts) > 0:
+		for _, n := range s.Parts {
+			if n < 1 || n > len(parts) {
+				return nil, false
+			}
+			ranges = append(ranges[:len(ranges):len(ranges)], [2]int{parts[n-1].start, parts[n-1].end - 1})
+		}
+	case len(ranges) == 0:
 		ranges = [][2]int{{0, len(arcs) - 1}}
 	}
 	for _, r := range ranges {

@@ -10,8 +10,7 @@ import (
 // Profiles chooses what a device is asked for, as a profile.Set does. It must give
 // the same *Profile each time, and may be asked by several goroutines at once.
 type Profiles interface {
-	// For gives the profile of the device that says this of itself, or nil where
-	// there is none but the generic one.
+	// For gives the profile of the device that says this of itself, never nil.
 	For(sysObjectID, sysDescr string) *profile.Profile
 }
 
@@ -25,11 +24,16 @@ type Kinds struct {
 	plans map[*profile.Profile]*plan
 }
 
-// NewKinds makes plans of the profiles that are asked for. nil: there is the
-// generic one only.
+// NewKinds makes plans of the profiles that are asked for.
 func NewKinds(p Profiles) *Kinds {
 	return &Kinds{profiles: p, unknown: compile(&profile.Profile{}), plans: map[*profile.Profile]*plan{}}
 }
+
+// builtInKinds are those that come with the program.
+var builtInKinds = sync.OnceValue(func() *Kinds {
+	set, _ := profile.Open("") // a test of package profile's finds no problem in them
+	return NewKinds(set)
+})
 
 func (k *Kinds) plan(p *profile.Profile) *plan {
 	k.mu.Lock()
@@ -41,14 +45,7 @@ func (k *Kinds) plan(p *profile.Profile) *plan {
 }
 
 func (k *Kinds) of(sysObjectID, sysDescr string) *plan {
-	var p *profile.Profile
-	if k.profiles != nil {
-		p = k.profiles.For(sysObjectID, sysDescr)
-	}
-	if p == nil {
-		p = generic()
-	}
-	return k.plan(p)
+	return k.plan(k.profiles.For(sysObjectID, sysDescr))
 }
 
 // identity is what a device says it is.

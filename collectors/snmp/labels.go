@@ -7,6 +7,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 )
 
 // labelling makes the labels of a device's series out of what was read.
@@ -19,7 +20,7 @@ type labelling struct {
 // of gives the labels of a row's series: the device's, those of its index, those
 // of lists, and the device's last ones. Of two with one name the first counts, and
 // there are never more than a series may have.
-func (l *labelling) of(t *table, r *row, index bool, lists ...[]labelPlan) []collectors.Label {
+func (l *labelling) of(t *table, r *row, lists ...[]labelPlan) []collectors.Label {
 	most := collectors.MaxLabels - len(l.extra)
 	labels := make([]collectors.Label, 0, len(l.device)+4+len(l.extra))
 	labels = append(labels, l.device...)
@@ -28,16 +29,16 @@ func (l *labelling) of(t *table, r *row, index bool, lists ...[]labelPlan) []col
 			labels = append(labels, collectors.Label{Name: name, Value: value})
 		}
 	}
-	arcs := arcsOf(r.index)
-	if index {
-		for i, text := range indexTexts(t.plan.index, arcs) {
-			if name := t.plan.index[i].Label; name != "" {
-				add(name, text)
-			}
+	at := placeOf(t, r)
+	for i := range t.plan.index {
+		if name := t.plan.index[i].Label; name != "" && i < len(at.parts) {
+			add(name, at.parts[i].text)
+		} else if name != "" {
+			add(name, "")
 		}
 	}
 	for _, list := range lists {
-		texts := l.texts(t, r, arcs, list)
+		texts := l.texts(at, list)
 		for i := range list {
 			p := &list[i]
 			if !p.hidden && !holds(list, texts, labels, p.unless) {
@@ -75,11 +76,24 @@ func holds(list []labelPlan, texts []string, labels []collectors.Label, name str
 	return false
 }
 
-func (l *labelling) texts(t *table, r *row, arcs []uint64, list []labelPlan) []string {
+// place is a row, and its index taken apart.
+type place struct {
+	t     *table
+	r     *row
+	arcs  []uint64
+	parts []indexPart
+}
+
+func placeOf(t *table, r *row) place {
+	arcs := arcsOf(r.index)
+	return place{t, r, arcs, indexParts(t.plan.index, arcs)}
+}
+
+func (l *labelling) texts(at place, list []labelPlan) []string {
 	texts := make([]string, len(list))
 	for i := range list {
 		for k := range list[i].from {
-			if texts[i] = l.source(t, r, arcs, &list[i].from[k]); texts[i] != "" {
+			if texts[i] = l.source(at, &list[i].from[k]); texts[i] != "" {
 				break
 			}
 		}
@@ -88,13 +102,13 @@ func (l *labelling) texts(t *table, r *row, arcs []uint64, list []labelPlan) []s
 }
 
 // source gives the text of one source, or none.
-func (l *labelling) source(t *table, r *row, arcs []uint64, s *sourcePlan) string {
+func (l *labelling) source(at place, s *sourcePlan) string {
 	switch {
 	case s.Arc > 0:
-		if s.Arc > len(arcs) {
+		if s.Arc > len(at.arcs) {
 			return ""
 		}
-		n := arcs[s.Arc-1]
+		n := at.arcs[s.Arc-1]
 		if word, ok := s.Enum[int64(n)]; ok {
 			return collectors.Clip(word, collectors.MaxText)
 		}
@@ -102,38 +116,51 @@ func (l *labelling) source(t *table, r *row, arcs []uint64, s *sourcePlan) strin
 	case len(s.OID) == 0:
 		return collectors.Clip(s.Value, collectors.MaxText)
 	}
-	return extracted(s.Extract, l.kept(t, r, arcs, s).text(s.Text, s.Enum))
-}
-
-// kept finds the value that a source names.
-func (l *labelling) kept(t *table, r *row, arcs []uint64, s *sourcePlan) kept {
-	if s.object < 0 {
+	t, r := l.find(at, s)
+	if r == nil {
 		return ""
 	}
-	if s.table == own {
-		return *t.text(r, s.object)
+	return extracted(s.Extract, t.text(r, s.object).text(t.form(r, s.Text, s.typeOf), s.Enum))
+}
+
+// form is the form of a text, where need be by what stands in its row.
+func (t *table) form(r *row, form profile.TextForm, typeOf int) profile.TextForm {
+	if typeOf < 0 {
+		return typed(form, 0)
+	}
+	kind, _ := t.text(r, typeOf).integer()
+	return typed(form, kind)
+}
+
+// find gives the row that a source's object stands in, or nil.
+func (l *labelling) find(at place, s *sourcePlan) (*table, *row) {
+	switch {
+	case s.object < 0:
+		return nil, nil
+	case s.table == own:
+		return at.t, at.r
+	case s.table >= len(l.tables):
+		return nil, nil
 	}
 	var index []byte
 	if s.through != nil {
-		n, ok := l.kept(t, r, arcs, s.through).integer()
+		t, r := l.find(at, s.through)
+		if r == nil {
+			return nil, nil
+		}
+		n, ok := t.text(r, s.through.object).integer()
 		if !ok || n < 0 {
-			return ""
+			return nil, nil
 		}
 		index = pdu.AppendArc(nil, uint64(n))
 	} else {
 		var ok bool
-		if index, ok = pick(s.Arcs, arcs); !ok {
-			return ""
+		if index, ok = pick(s.Source, at.arcs, at.parts); !ok {
+			return nil, nil
 		}
 	}
-	if s.table >= len(l.tables) {
-		return ""
-	}
-	look := l.tables[s.table]
-	if found := look.find(index); found != nil {
-		return *look.text(found, s.object)
-	}
-	return ""
+	t := l.tables[s.table]
+	return t, t.find(index)
 }
 
 // find gives the row of an index, or nil.

@@ -2,10 +2,11 @@ package snmp
 
 import (
 	"cmp"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
@@ -36,6 +37,7 @@ type special struct {
 	o      *object
 	cell   *cell
 	text   *kept
+	form   profile.TextForm
 	arg    int64 // of a state set the state, of bits the bit
 	sensor *sensorRow
 }
@@ -55,7 +57,7 @@ func (s *special) value(kind collectors.Kind) collectors.Value {
 	case s.o.form == profile.Bits:
 		return truth(s.text.bit(s.arg))
 	case kind == collectors.Text:
-		return collectors.TextValue(s.o.plainText(*s.text))
+		return collectors.TextValue(s.o.plainText(*s.text, s.form))
 	}
 	return s.o.number(s.cell, kind, s.sensor)
 }
@@ -68,11 +70,17 @@ func truth(is bool) collectors.Value {
 }
 
 // plainText is the text of an object, in its own form.
-func (o *object) plainText(k kept) string {
+func (o *object) plainText(k kept, form profile.TextForm) string {
 	if o.conv == nil {
 		return k.text(profile.Clean, nil)
 	}
-	return extracted(o.conv.Extract, k.text(o.conv.Text, o.conv.Enum))
+	if o.conv.Layout != "" && k != "" {
+		if t, ok := instant([]byte(k[1:]), form, o.conv.Layout); ok {
+			return t.Format(time.RFC3339)
+		}
+		return ""
+	}
+	return extracted(o.conv.Extract, k.text(form, o.conv.Enum))
 }
 
 const (
@@ -86,6 +94,26 @@ type layoutBuilder struct {
 	used   []bool
 	layout layout
 	series int
+	seed   maphash.Seed
+	seen   map[uint64]struct{} // series, by their hash
+}
+
+// once tells whether a series is not there yet: no two of a source are alike.
+func (b *layoutBuilder) once(s *collectors.Series) bool {
+	if b.seen == nil {
+		b.seed, b.seen = maphash.MakeSeed(), map[uint64]struct{}{}
+	}
+	var h maphash.Hash
+	h.SetSeed(b.seed)
+	word := func(w string) { _, _ = h.WriteString(w); _ = h.WriteByte(0) }
+	word(s.Metric)
+	for _, l := range s.Labels {
+		word(l.Name)
+		word(l.Value)
+	}
+	_, twice := b.seen[h.Sum64()]
+	b.seen[h.Sum64()] = struct{}{}
+	return !twice
 }
 
 // alone adds a series that no object of the plan stands for.
@@ -118,13 +146,23 @@ func (b *layoutBuilder) table(t *table, device []labelPlan) {
 			mine := labels
 			switch {
 			case len(o.labels) > 0:
-				mine = b.labels.of(t, r, t.cols != nil, o.labels, t.plan.labels, device)
+				mine = b.labels.of(t, r, o.labels, t.plan.labels, device)
 			case labels == nil:
-				labels = b.labels.of(t, r, t.cols != nil, t.plan.labels, device)
+				labels = b.labels.of(t, r, t.plan.labels, device)
 				mine = labels
 			}
-			s, at := seriesOf(t, r, k, mine)
-			series, slots = append(series, s...), append(slots, at...)
+			more, at := seriesOf(t, r, k, mine)
+			for n := range more {
+				if b.once(&more[n]) {
+					series, slots = append(series, more[n]), append(slots, at[n])
+					continue
+				}
+				// A row whose labels do not tell it from another bears its index.
+				more[n].Labels = with(more[n].Labels, "index", string(pdu.AppendIndex(nil, r.index)))
+				if b.once(&more[n]) {
+					series, slots = append(series, more[n]), append(slots, at[n])
+				}
+			}
 		}
 		b.add(series, slots)
 	}
@@ -138,9 +176,12 @@ func seriesOf(t *table, r *row, k int, labels []collectors.Label) ([]collectors.
 		return []collectors.Series{s}, []slot{{cell: c}}
 	}
 	x := special{o: o, cell: c, text: t.text(r, k)}
+	if o.conv != nil {
+		x.form = t.form(r, o.conv.Text, o.typeOf)
+	}
 	switch o.form {
 	case profile.Info:
-		s.Labels = with(labels, strings.TrimSuffix(o.name, "_info"), o.plainText(*x.text))
+		s.Labels = with(labels, cmp.Or(o.from.FormLabel, o.name), o.plainText(*x.text, x.form))
 	case profile.StateSet, profile.Bits:
 		return sets(s, x)
 	}
@@ -160,7 +201,7 @@ func sets(s collectors.Series, x special) (series []collectors.Series, slots []s
 	}
 	add := func(n int64, word string) {
 		one, at := s, x
-		one.Labels, at.arg = with(s.Labels, s.Metric, collectors.Clip(word, collectors.MaxText)), n
+		one.Labels, at.arg = with(s.Labels, cmp.Or(x.o.from.FormLabel, s.Metric), collectors.Clip(word, collectors.MaxText)), n
 		series, slots = append(series, one), append(slots, slot{x.cell, &at})
 	}
 	for _, n := range slices.Sorted(maps.Keys(words)) {
@@ -172,19 +213,20 @@ func sets(s collectors.Series, x special) (series []collectors.Series, slots []s
 	return series, slots
 }
 
-// with adds a label, in place of one of its name and, where there are as many as
-// there may be, of the last.
+// with adds a label, unless there is one of its name; where there are as many as
+// there may be, in place of the last.
 func with(labels []collectors.Label, name, value string) []collectors.Label {
-	out := slices.DeleteFunc(slices.Clone(labels), func(l collectors.Label) bool { return l.Name == name })
-	out = out[:min(len(out), collectors.MaxLabels-1)]
-	return append(out, collectors.Label{Name: name, Value: value})
+	if named(labels, name) {
+		return labels
+	}
+	return append(slices.Clone(labels[:min(len(labels), collectors.MaxLabels-1)]), collectors.Label{Name: name, Value: value})
 }
 
 // add puts series that belong together into the last part, or into a new one
 // where they don't fit.
 func (b *layoutBuilder) add(series []collectors.Series, slots []slot) {
 	for len(series) > 0 {
-		n := min(len(series), maxTogether)
+		n := together(series, slots)
 		if b.series+n > maxDeviceSeries {
 			b.layout.cut = true
 			return
@@ -201,6 +243,15 @@ func (b *layoutBuilder) add(series []collectors.Series, slots []slot) {
 		p.add(series[:n], slots[:n])
 		series, slots = series[n:], slots[n:]
 	}
+}
+
+// together is how many series of a row are never parted.
+func together(series []collectors.Series, slots []slot) int {
+	n := min(len(series), maxTogether)
+	for n > 1 && textBytes(series[:n], slots[:n]) > maxTexts {
+		n /= 2
+	}
+	return n
 }
 
 // build ends the work and keeps, of the parts, the schemas of the layout before

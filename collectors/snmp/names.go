@@ -126,13 +126,12 @@ func (c *Collector) moved() (any bool) {
 // settleTable ends a poll of a table whose names were read. A table that shows none
 // of the rows that it had keeps them for a while, and is said to be incomplete.
 func (c *Collector) settleTable(t *table) error {
-	defer t.settle()
-	if !t.whole() {
-		return nil
-	}
-	if t.plan.lookup || !t.bare() {
-		t.emptied = time.Time{}
-		t.prune()
+	if !t.whole() || t.plan.lookup || !t.bare() {
+		if t.whole() {
+			t.emptied = time.Time{}
+			t.prune()
+		}
+		t.settle()
 		return nil
 	}
 	n := len(t.rows)

@@ -77,7 +77,7 @@ func (p *part) add(series []collectors.Series, slots []slot) {
 func textBytes(series []collectors.Series, slots []slot) (n int) {
 	for i := range series {
 		if series[i].Kind == collectors.Text {
-			n += textSlack + len(slots[i].special.o.plainText(*slots[i].special.text))
+			n += textSlack + len(slots[i].special.o.plainText(*slots[i].special.text, slots[i].special.form))
 		}
 	}
 	return n

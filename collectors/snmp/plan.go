@@ -41,6 +41,7 @@ type object struct {
 	kind collectors.Kind // 0: as the device sends it
 	form profile.Form
 	conv *profile.Convert // nil: the reading is what the device sends
+	from *profile.Metric  // nil: it has no readings
 
 	use use
 	// text is where its text stands among the row's; -1: it has none.
@@ -60,6 +61,7 @@ type object struct {
 	// pinned: which of the two a row has is found out once and then stays so until
 	// the device restarts, for a counter of 32 and one of 64 bits must not be mixed.
 	pinned bool
+	typeOf int // the object that tells the type of its text; -1: none
 	// stoodIn: another object takes this one's place where it is missing.
 	stoodIn bool
 
@@ -90,6 +92,7 @@ type sourcePlan struct {
 	*profile.Source
 	table   int // whose row is looked up; own: the row that the label is for
 	object  int // in that table; -1: the source is no object
+	typeOf  int // beside it; -1: none
 	through *sourcePlan
 }
 

@@ -168,7 +168,7 @@ func recorded(t *testing.T, file string, bs []collectors.Batch) map[string]float
 	}
 	got := numbers(bs)
 	want := map[string]float64{}
-	p := generic()
+	p := genericProfile(t)
 	for _, o := range p.Scalars {
 		if n, ok := lines[string(pdu.AppendDotted(nil, o.OID))]; ok && o.Kind != collectors.Text {
 			want[o.Name+" "] = n

@@ -141,8 +141,8 @@ func octetsText(b []byte, form profile.TextForm, enum map[int64]string) string {
 		return addressText(b)
 	case profile.Hex:
 		return hexText(b)
-	case profile.Date:
-		if t, ok := dateAndTime(b); ok {
+	case profile.Date, profile.NTP:
+		if t, ok := instant(b, form, ""); ok {
 			return t.Format(time.RFC3339)
 		}
 		return ""
@@ -211,6 +211,39 @@ func octetsNumber(b []byte, form profile.TextForm) (n uint64, ok bool) {
 	return n, true
 }
 
+// typed is the form of octets whose type stands beside them: an InetAddressType
+// (RFC 4001) or an LldpPortIdSubtype.
+func typed(form profile.TextForm, kind int64) profile.TextForm {
+	switch {
+	case form == profile.InetAddress && (kind == 1 || kind == 2):
+		return profile.IP
+	case form == profile.LLDPPort && kind == 3:
+		return profile.MAC
+	case form == profile.LLDPPort && (kind == 1 || kind == 2 || kind == 5 || kind == 7):
+		return profile.Clean
+	case form == profile.InetAddress, form == profile.LLDPPort:
+		return profile.Hex
+	}
+	return form
+}
+
+// instant reads a time: text of a layout, an NTP timestamp or a DateAndTime.
+func instant(b []byte, form profile.TextForm, layout string) (t time.Time, ok bool) {
+	switch {
+	case layout != "":
+		t, err := time.Parse(layout, pdu.CleanText(b))
+		return t, err == nil
+	case form == profile.NTP:
+		const until1970 = 2208988800 // since 1900
+		if len(b) != 8 {
+			return t, false
+		}
+		seconds := int64(b[0])<<24 | int64(b[1])<<16 | int64(b[2])<<8 | int64(b[3])
+		return time.Unix(seconds-until1970, 0).UTC(), seconds != 0
+	}
+	return dateAndTime(b)
+}
+
 // dateAndTime reads a DateAndTime (RFC 2579): without a zone it is UTC.
 func dateAndTime(b []byte) (t time.Time, ok bool) {
 	if len(b) != 8 && len(b) != 11 {
@@ -250,18 +283,30 @@ func bitNames(b []byte, names map[int64]string) string {
 	return collectors.Clip(strings.Join(set, ","), collectors.MaxText)
 }
 
-// extracted takes the part of text that an Extract names.
+// extracted takes the part of text that an Extract names: the first that matches.
 func extracted(e *profile.Extract, text string) string {
-	if e == nil || e.Pattern == nil {
+	if e == nil {
 		return text
+	}
+	for ; e != nil; e = e.Next {
+		if part, ok := extract(e, text); ok {
+			return part
+		}
+	}
+	return ""
+}
+
+func extract(e *profile.Extract, text string) (part string, ok bool) {
+	if e.Pattern == nil {
+		return text, true
 	}
 	at := e.Pattern.FindStringSubmatchIndex(text)
 	if at == nil {
-		return ""
+		return "", false
 	}
 	template := e.Template
 	if template == "" {
 		template = "$0"
 	}
-	return collectors.Clip(string(e.Pattern.ExpandString(nil, template, text, at)), collectors.MaxText)
+	return collectors.Clip(string(e.Pattern.ExpandString(nil, template, text, at)), collectors.MaxText), true
 }

@@ -3,13 +3,14 @@ package profile
 import (
 	"slices"
 
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
 // device is the old form of metadata: {vendor: cisco}.
 func (r *reader) device(n *node) {
 	vendor := ""
-	r.keys(n, "device", keys{"vendor": r.setText(&vendor, "vendor")})
+	r.Keys(n, "device", keys{"vendor": r.SetText(&vendor, "vendor")})
 	if vendor != "" && r.part.fields["vendor"] == nil {
 		r.field("vendor", []Field{{Value: vendor}})
 	}
@@ -31,11 +32,11 @@ func deviceFields() []string {
 // metadata takes metadata.device. That of interfaces comes out of IF-MIB for all
 // devices alike, so what profiles say of it is known and not needed.
 func (r *reader) metadata(n *node) {
-	r.keys(n, "metadata", keys{
+	r.Keys(n, "metadata", keys{
 		"interface":  nil,
 		"ip_address": nil,
 		"device": func(n *node) {
-			r.keys(n, "metadata.device", keys{"fields": r.fields, "id_tags": nil})
+			r.Keys(n, "metadata.device", keys{"fields": r.fields, "id_tags": nil})
 		},
 	})
 }
@@ -55,7 +56,7 @@ func (r *reader) fields(n *node) {
 			r.field(name, from)
 		}
 	}
-	r.keys(n, "fields", known)
+	r.Keys(n, "fields", known)
 }
 
 // fieldSources takes {symbol: ...}, {symbols: [...]} and {value: ...}; the value
@@ -67,10 +68,10 @@ func (r *reader) fieldSources(n *node) (from []Field) {
 			from = append(from, f)
 		}
 	}
-	r.keys(n, "a field", keys{
-		"value":   r.setText(&value, "value"),
+	r.Keys(n, "a field", keys{
+		"value":   r.SetText(&value, "value"),
 		"symbol":  one,
-		"symbols": func(n *node) { r.items(n, maxList, one) },
+		"symbols": func(n *node) { r.Items(n, values.MaxList, one) },
 	})
 	if value != "" {
 		from = append(from, Field{Value: value})
@@ -84,7 +85,7 @@ func (r *reader) fieldSymbol(n *node) (f Field, ok bool) {
 		return f, false
 	}
 	if s.oid == nil {
-		r.errorf(n.At, "has no OID")
+		r.Errorf(n.At, "has no OID")
 		return f, false
 	}
 	return Field{OID: s.oid, Text: s.text, Extract: s.extract}, true
@@ -95,7 +96,7 @@ func (r *reader) classOf(n *node, from []Field) {
 	if class, ok := classes[from[0].Value]; ok && r.part.class == "" {
 		r.part.class = class
 	} else if !ok {
-		r.warnf(n.At, "type is left out; class says what a device is")
+		r.Warnf(n.At, "type is left out; class says what a device is")
 	}
 }
 
@@ -122,11 +123,11 @@ func (r *reader) textSymbol(n *node) (s textSymbol, ok bool) {
 		return s, ok
 	}
 	var e extractKeys
-	ok = r.keys(n, "a symbol", keys{
-		"OID":           r.setOID(&s.oid),
-		"name":          r.setText(&s.name, "name"),
-		"format":        word(&r.report, &s.text, "format", textForms()),
-		"convert":       word(&r.report, &s.text, "convert", textForms()),
+	ok = r.Keys(n, "a symbol", keys{
+		"OID":           r.SetOID(&s.oid),
+		"name":          r.SetText(&s.name, "name"),
+		"format":        values.Word(&r.Report, &s.text, "format", textForms()),
+		"convert":       values.Word(&r.Report, &s.text, "convert", textForms()),
 		"extract_value": e.set(&e.value),
 		"match_pattern": e.set(&e.pattern),
 		"match_value":   e.set(&e.template),
@@ -147,29 +148,29 @@ func (extractKeys) set(to **node) func(*node) { return func(n *node) { *to = n }
 func (r *reader) extract(e extractKeys) (x *Extract, ok bool) {
 	switch {
 	case e.value != nil:
-		re, ok := r.regexp(e.value, "extract_value")
+		re, ok := r.Regexp(e.value, "extract_value")
 		if !ok {
 			return nil, false
 		}
 		if e.pattern != nil {
-			r.warnf(e.pattern.At, "match_pattern is left out beside extract_value")
+			r.Warnf(e.pattern.At, "match_pattern is left out beside extract_value")
 		}
 		if re.NumSubexp() == 0 {
 			return &Extract{Pattern: re, Template: "${0}"}, true
 		}
 		return &Extract{Pattern: re, Template: "${1}"}, true
 	case e.pattern != nil:
-		re, ok := r.regexp(e.pattern, "match_pattern")
+		re, ok := r.Regexp(e.pattern, "match_pattern")
 		if !ok {
 			return nil, false
 		}
 		if e.template == nil {
 			return &Extract{Pattern: re, Template: "${0}"}, true
 		}
-		t, ok := r.template(e.template, "match_value", re)
+		t, ok := r.Template(e.template, "match_value", re)
 		return &Extract{Pattern: re, Template: t}, ok
 	case e.template != nil:
-		r.warnf(e.template.At, "match_value is left out: there is no match_pattern")
+		r.Warnf(e.template.At, "match_value is left out: there is no match_pattern")
 	}
 	return nil, true
 }

@@ -16,15 +16,15 @@ func (r *reader) entry(n *node) {
 	var labels []Label
 	var old metricKeys // OID and name in the entry itself
 	known := r.common(&base)
-	known["OID"] = r.setOID(&old.OID)
-	known["name"] = r.setText(&old.Name, "name")
+	known["OID"] = r.SetOID(&old.OID)
+	known["name"] = r.SetText(&old.Name, "name")
 	known["table"] = func(n *node) { table = n }
 	known["symbol"] = func(n *node) { symbol = n }
 	known["symbols"] = func(n *node) { symbols = n }
 	known["metric_tags"] = func(n *node) { tags = n }
 	known["index"] = func(n *node) { index = n }
 	known["static_tags"] = func(n *node) { labels = r.staticTags(n) }
-	if !r.keys(n, "an entry of metrics", known) {
+	if !r.Keys(n, "an entry of metrics", known) {
 		return
 	}
 
@@ -43,7 +43,7 @@ func (r *reader) entry(n *node) {
 		}
 	}
 	if symbols != nil {
-		r.items(symbols, maxMetrics, take)
+		r.Items(symbols, maxMetrics, take)
 	}
 	if old.OID != nil || old.Name != "" {
 		m := base
@@ -54,9 +54,9 @@ func (r *reader) entry(n *node) {
 	}
 	switch {
 	case isTable && symbol == nil && symbols == nil:
-		r.errorf(n.At, "the table has no symbols: nothing of it would be read")
+		r.Errorf(n.At, "the table has no symbols: nothing of it would be read")
 	case symbol == nil && symbols == nil && old.OID == nil && old.Name == "":
-		r.errorf(n.At, "an entry of metrics needs a symbol, or a table with symbols")
+		r.Errorf(n.At, "an entry of metrics needs a symbol, or a table with symbols")
 	case isTable:
 		r.table(n, table, metrics, labels, tags, index)
 	default:
@@ -66,7 +66,7 @@ func (r *reader) entry(n *node) {
 
 func (r *reader) scalars(metrics []metricKeys, labels []Label, tags, index *node) {
 	if index != nil {
-		r.warnf(index.At, "index has no meaning for a scalar")
+		r.Warnf(index.At, "index has no meaning for a scalar")
 	}
 	if tags != nil {
 		labels = append(labels, r.tags(tags, false)...)
@@ -111,7 +111,7 @@ func (r *reader) table(n, table *node, metrics []metricKeys, labels []Label, tag
 	e.labels = labels
 	for _, m := range metrics {
 		if m.OID == nil {
-			r.errorf(m.at, "%s has no OID, and the entry no column that tells which rows there are", m.Name)
+			r.Errorf(m.at, "%s has no OID, and the entry no column that tells which rows there are", m.Name)
 			continue
 		}
 		dst.columns = append(dst.columns, r.column(dst, m, e))
@@ -121,7 +121,7 @@ func (r *reader) table(n, table *node, metrics []metricKeys, labels []Label, tag
 	case dst.index == nil:
 		dst.index = t.index
 	case t.index != nil && !reflect.DeepEqual(dst.index, t.index):
-		r.warnf(index.At, "another entry says otherwise what the index of this table is made of; that one counts")
+		r.Warnf(index.At, "another entry says otherwise what the index of this table is made of; that one counts")
 	}
 }
 
@@ -132,7 +132,7 @@ func (r *reader) tableName(n *node, t *tablePart) bool {
 		t.name, t.oid = name, oid
 		return ok
 	}
-	return r.keys(n, "table", keys{"OID": r.setOID(&t.oid), "name": r.setText(&t.name, "name"), "MIB": nil})
+	return r.Keys(n, "table", keys{"OID": r.SetOID(&t.oid), "name": r.SetText(&t.name, "name"), "MIB": nil})
 }
 
 // tableFor finds the table that t is a further entry of, or takes t in: the one with
@@ -186,16 +186,16 @@ func (r *reader) constants(metrics []metricKeys, labels []Label) {
 
 // column makes a column of a table, or a scalar, and warns where it is there already.
 func (r *reader) column(t *tablePart, m metricKeys, e *entry) column {
-	c := column{Metric: m.Metric, entry: e, file: r.file, at: m.at}
+	c := column{Metric: m.Metric, entry: e, file: r.File, at: m.at}
 	first := r.first[metricIn{t, m.Name}]
 	switch {
 	case first == nil:
 		r.first[metricIn{t, m.Name}] = &c
 	case !reflect.DeepEqual(first.entry.labels, e.labels):
 	case bytes.Equal(first.OID, m.OID):
-		r.warnf(m.at, "%s is there already, in line %d", m.Name, first.at.Line)
+		r.Warnf(m.at, "%s is there already, in line %d", m.Name, first.at.Line)
 	default:
-		r.warnf(m.at, "%s has another OID in line %d; where a device has both, they are one series with two values (instead_of chooses)", m.Name, first.at.Line)
+		r.Warnf(m.at, "%s has another OID in line %d; where a device has both, they are one series with two values (instead_of chooses)", m.Name, first.at.Line)
 	}
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
@@ -142,7 +143,7 @@ func chosen(columns []column, warn func(string, yamlfile.Place, string)) (out []
 		m := c.Metric
 		if m.InsteadOf != "" {
 			if _, ok := instead[m.InsteadOf]; !ok {
-				warn(c.file, c.at, fmt.Sprintf("%s would be read instead of %s, which is not there", m.Name, clip(m.InsteadOf)))
+				warn(c.file, c.at, fmt.Sprintf("%s would be read instead of %s, which is not there", m.Name, values.Clip(m.InsteadOf)))
 				m.InsteadOf, m.Pinned = "", false
 			} else if loops(instead, m.Name) {
 				warn(c.file, c.at, fmt.Sprintf("%s would be read instead of itself, by way of instead_of", m.Name))

@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
@@ -32,31 +33,31 @@ func metricTypes() map[string]string {
 
 // common are the keys that both an entry and a symbol may have.
 func (r *reader) common(m *metricKeys) keys {
-	metricType := word(&r.report, &m.typ, "metric_type", metricTypes())
+	metricType := values.Word(&r.Report, &m.typ, "metric_type", metricTypes())
 	c := &m.Convert
 	return keys{
 		"MIB":         nil,
 		"metric_type": metricType,
 		"forced_type": metricType,
 		"options":     func(n *node) { r.options(n, m) },
-		"interval":    r.setInterval(&m.Interval),
-		"unit":        r.setText(&m.Unit, "unit"),
-		"kind": word(&r.report, &m.Kind, "kind", map[string]collectors.Kind{
+		"interval":    r.SetInterval(&m.Interval),
+		"unit":        r.SetText(&m.Unit, "unit"),
+		"kind": values.Word(&r.Report, &m.Kind, "kind", map[string]collectors.Kind{
 			"counter": collectors.Counter, "gauge": collectors.Gauge, "state": collectors.State, "text": collectors.Text,
 		}),
-		"form":          word(&r.report, &m.Form, "form", map[string]Form{"plain": Plain, "info": Info, "state_set": StateSet, "bits": Bits}),
-		"scale":         r.setNumber(&c.Scale, "scale"),
-		"scale_factor":  r.setNumber(&c.Scale, "scale_factor"),
-		"offset":        r.setNumber(&c.Offset, "offset"),
+		"form":          values.Word(&r.Report, &m.Form, "form", map[string]Form{"plain": Plain, "info": Info, "state_set": StateSet, "bits": Bits}),
+		"scale":         r.SetNumber(&c.Scale, "scale"),
+		"scale_factor":  r.SetNumber(&c.Scale, "scale_factor"),
+		"offset":        r.SetNumber(&c.Offset, "offset"),
 		"invalid":       func(n *node) { c.Invalid = r.integers(n, "invalid") },
-		"enum":          r.setEnum(&c.Enum),
-		"mapping":       r.setEnum(&c.Enum),
-		"words":         r.setWords(&c.Words),
+		"enum":          r.SetEnum(&c.Enum),
+		"mapping":       r.SetEnum(&c.Enum),
+		"words":         r.SetWords(&c.Words),
 		"convert":       func(n *node) { r.convert(n, m) },
 		"format":        func(n *node) { r.convert(n, m) },
 		"sensor":        func(n *node) { c.Sensor = r.sensor(n) },
-		"instead_of":    r.setText(&m.InsteadOf, "instead_of"),
-		"pinned":        r.setBool(&m.Pinned, "pinned"),
+		"instead_of":    r.SetText(&m.InsteadOf, "instead_of"),
+		"pinned":        r.SetBool(&m.Pinned, "pinned"),
 		"extract_value": m.extract.set(&m.extract.value),
 		"match_pattern": m.extract.set(&m.extract.pattern),
 		"match_value":   m.extract.set(&m.extract.template),
@@ -64,8 +65,8 @@ func (r *reader) common(m *metricKeys) keys {
 }
 
 func (r *reader) integers(n *node, what string) (out []int64) {
-	r.items(n, maxList, func(n *node) {
-		if i, ok := r.integer(n, what, math.MinInt64, math.MaxInt64); ok {
+	r.Items(n, values.MaxList, func(n *node) {
+		if i, ok := r.Integer(n, what, math.MinInt64, math.MaxInt64); ok {
 			out = append(out, i)
 		}
 	})
@@ -77,9 +78,9 @@ func (r *reader) convert(n *node, m *metricKeys) {
 	const unsigned = TextForm(math.MaxUint8)
 	forms := textForms()
 	forms["unsigned32"] = unsigned
-	r.items(n, 4, func(n *node) {
+	r.Items(n, 4, func(n *node) {
 		form := unsigned - 1
-		word(&r.report, &form, "convert", forms)(n)
+		values.Word(&r.Report, &form, "convert", forms)(n)
 		switch form {
 		case unsigned - 1: // has been said
 			return
@@ -93,19 +94,19 @@ func (r *reader) convert(n *node, m *metricKeys) {
 
 // options are those of a flag_stream.
 func (r *reader) options(n *node, m *metricKeys) {
-	r.keys(n, "options", keys{
-		"placement":     r.setInt(&m.flag, "placement", 1, 4096),
-		"metric_suffix": r.setText(&m.flagSuffix, "metric_suffix"),
+	r.Keys(n, "options", keys{
+		"placement":     r.SetInt(&m.flag, "placement", 1, 4096),
+		"metric_suffix": r.SetText(&m.flagSuffix, "metric_suffix"),
 	})
 }
 
 func (r *reader) sensor(n *node) *Sensor {
 	s := &Sensor{}
-	r.keys(n, "sensor", keys{
-		"type":      r.setOID(&s.Type),
-		"scale":     r.setOID(&s.Scale),
-		"precision": r.setOID(&s.Precision),
-		"status":    r.setOID(&s.Status),
+	r.Keys(n, "sensor", keys{
+		"type":      r.SetOID(&s.Type),
+		"scale":     r.SetOID(&s.Scale),
+		"precision": r.SetOID(&s.Precision),
+		"status":    r.SetOID(&s.Status),
 	})
 	return s
 }
@@ -123,10 +124,10 @@ func (r *reader) symbol(n *node, base metricKeys, isTable bool) (metricKeys, boo
 		return r.finish(m, isTable)
 	}
 	known := r.common(&m)
-	known["OID"] = r.setOID(&m.OID)
-	known["name"] = r.setText(&m.Name, "name")
-	known["constant_value_one"] = r.setBool(&m.Convert.Constant, "constant_value_one")
-	if !r.keys(n, "a symbol", known) {
+	known["OID"] = r.SetOID(&m.OID)
+	known["name"] = r.SetText(&m.Name, "name")
+	known["constant_value_one"] = r.SetBool(&m.Convert.Constant, "constant_value_one")
+	if !r.Keys(n, "a symbol", known) {
 		return m, false
 	}
 	return r.finish(m, isTable)
@@ -136,13 +137,13 @@ func (r *reader) symbol(n *node, base metricKeys, isTable bool) (metricKeys, boo
 func (r *reader) finish(m metricKeys, isTable bool) (metricKeys, bool) {
 	switch {
 	case m.Name == "":
-		r.errorf(m.at, "has no name")
+		r.Errorf(m.at, "has no name")
 		return m, false
 	case m.OID == nil && !(m.Convert.Constant && isTable):
-		r.errorf(m.at, "%s has no OID; a name alone would need its MIB", clip(m.Name))
+		r.Errorf(m.at, "%s has no OID; a name alone would need its MIB", values.Clip(m.Name))
 		return m, false
 	case m.Convert.Constant && !isTable:
-		r.errorf(m.at, "constant_value_one counts rows, so it is for tables")
+		r.Errorf(m.at, "constant_value_one counts rows, so it is for tables")
 		return m, false
 	}
 	x, ok := r.extract(m.extract)
@@ -153,17 +154,17 @@ func (r *reader) finish(m metricKeys, isTable bool) (metricKeys, bool) {
 	if !r.metricType(&m) {
 		return m, false
 	}
-	m.Name = metricName(m.Name)
-	m.InsteadOf = metricName(m.InsteadOf)
+	m.Name = values.MetricName(m.Name)
+	m.InsteadOf = values.MetricName(m.InsteadOf)
 	if m.Pinned && m.InsteadOf == "" {
-		r.warnf(m.at, "pinned has no meaning without instead_of")
+		r.Warnf(m.at, "pinned has no meaning without instead_of")
 		m.Pinned = false
 	}
 	if m.Kind == 0 {
 		m.Kind = impliedKind(&m)
 	}
 	if s := m.Convert.Scale; m.Kind == collectors.Counter && (s != 0 && (s != math.Trunc(s) || s < 0) || m.Convert.Offset != 0) {
-		r.warnf(m.at, "%s is a counter, which is an exact total, so it is neither scaled by parts nor moved; kind: gauge if it is none", m.Name)
+		r.Warnf(m.at, "%s is a counter, which is an exact total, so it is neither scaled by parts nor moved; kind: gauge if it is none", m.Name)
 		m.Convert.Scale, m.Convert.Offset = 0, 0
 	}
 	return m, true
@@ -197,10 +198,10 @@ func (r *reader) metricType(m *metricKeys) bool {
 	case "gauge":
 		kind = collectors.Gauge
 	case "percent":
-		r.warnf(m.at, "%s is kept as the counter that it is; a percentage is its rate times 100", clip(m.Name))
+		r.Warnf(m.at, "%s is kept as the counter that it is; a percentage is its rate times 100", values.Clip(m.Name))
 	case "flag_stream":
 		if m.flag == 0 || m.flagSuffix == "" {
-			r.errorf(m.at, "a flag_stream needs options: {placement: N, metric_suffix: NAME}")
+			r.Errorf(m.at, "a flag_stream needs options: {placement: N, metric_suffix: NAME}")
 			return false
 		}
 		kind = collectors.Gauge

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
@@ -15,6 +16,15 @@ const (
 	maxDepth   = 10
 	maxMetrics = 4096
 )
+
+type (
+	node = yamlfile.Node
+	keys = values.Keys
+)
+
+// Problem is what is wrong with a file, or a warning. A wrong entry is left out; the
+// rest of its file counts.
+type Problem = values.Problem
 
 // part is what one file says, or several that extend each other, before it is a
 // Profile.
@@ -67,7 +77,7 @@ type tablePart struct {
 
 // reader reads one file into a part.
 type reader struct {
-	report
+	values.Report
 	part  part
 	first map[metricIn]*column
 }
@@ -80,18 +90,18 @@ type metricIn struct {
 
 // read reads one file.
 func read(file string, data []byte) (*part, []Problem) {
-	r := &reader{report: report{file: file}, first: map[metricIn]*column{}}
+	r := &reader{Report: values.Report{File: file}, first: map[metricIn]*column{}}
 	root, problems := yamlfile.Parse(data, yamlfile.Limits{Bytes: maxFile, Tokens: maxTokens, What: "a profile"})
 	for _, p := range problems {
-		r.errorf(p.At, "%s", p.Message)
+		r.Errorf(p.At, "%s", p.Message)
 	}
 	switch {
 	case root != nil:
 		r.document(root)
 	case len(problems) == 0:
-		r.errorf(yamlfile.Place{}, "is empty; the least a profile needs is sysobjectid and metrics")
+		r.Errorf(yamlfile.Place{}, "is empty; the least a profile needs is sysobjectid and metrics")
 	}
-	return &r.part, r.all()
+	return &r.part, r.All()
 }
 
 // classes are what Device.Class may be, and what others call them.
@@ -106,11 +116,11 @@ func (r *reader) document(n *node) {
 	var metrics, tags *node
 	narrow := true
 	p := &r.part
-	r.keys(n, "a profile", keys{
+	r.Keys(n, "a profile", keys{
 		"sysobjectid": r.objectIDs,
-		"sysdescr":    func(n *node) { p.match.Descr, narrow = r.regexp(n, "sysdescr") },
+		"sysdescr":    func(n *node) { p.match.Descr, narrow = r.Regexp(n, "sysdescr") },
 		"extends":     r.extend,
-		"class":       word(&r.report, &p.class, "class", classes),
+		"class":       values.Word(&r.Report, &p.class, "class", classes),
 		"device":      r.device,
 		"metadata":    r.metadata,
 		"agent":       r.agent,
@@ -131,22 +141,22 @@ func (r *reader) document(n *node) {
 		return
 	}
 	if metrics.Kind != yamlfile.List {
-		r.errorf(metrics.At, "metrics must be a list, not %s", metrics.Kind)
+		r.Errorf(metrics.At, "metrics must be a list, not %s", metrics.Kind)
 		return
 	}
-	r.items(metrics, maxMetrics, r.entry)
+	r.Items(metrics, maxMetrics, r.entry)
 }
 
 // objectIDs takes patterns of sysObjectID.
 func (r *reader) objectIDs(n *node) {
-	r.items(n, maxList, func(n *node) {
-		s, ok := r.text(n, "sysobjectid")
+	r.Items(n, values.MaxList, func(n *node) {
+		s, ok := r.Text(n, "sysobjectid")
 		if !ok {
 			return
 		}
 		s = strings.TrimPrefix(s, ".")
 		if !validPattern(s) {
-			r.errorf(n.At, "%q is no pattern of sysObjectID: numbers with dots between them, where * stands for one of them or, at the end, for all that follow", clip(s))
+			r.Errorf(n.At, "%q is no pattern of sysObjectID: numbers with dots between them, where * stands for one of them or, at the end, for all that follow", values.Clip(s))
 			return
 		}
 		r.part.match.ObjectIDs = append(r.part.match.ObjectIDs, s)
@@ -166,8 +176,8 @@ func validPattern(s string) bool {
 }
 
 func (r *reader) extend(n *node) {
-	r.items(n, maxExtends, func(n *node) {
-		s, ok := r.text(n, "extends")
+	r.Items(n, maxExtends, func(n *node) {
+		s, ok := r.Text(n, "extends")
 		if !ok || s == "" {
 			return
 		}
@@ -182,13 +192,13 @@ func baseName(s string) string {
 
 func (r *reader) agent(n *node) {
 	a := &r.part.agent
-	r.keys(n, "agent", keys{
-		"bulk":            optional(r, &a.bulk, func(to *bool) func(*node) { return r.setBool(to, "bulk") }),
-		"max_repetitions": optional(r, &a.maxRepetitions, func(to *int) func(*node) { return r.setInt(to, "max_repetitions", 1, 127) }),
-		"max_columns":     optional(r, &a.maxColumns, func(to *int) func(*node) { return r.setInt(to, "max_columns", 1, 64) }),
-		"allow_unordered": optional(r, &a.allowUnordered, func(to *bool) func(*node) { return r.setBool(to, "allow_unordered") }),
+	r.Keys(n, "agent", keys{
+		"bulk":            optional(r, &a.bulk, func(to *bool) func(*node) { return r.SetBool(to, "bulk") }),
+		"max_repetitions": optional(r, &a.maxRepetitions, func(to *int) func(*node) { return r.SetInt(to, "max_repetitions", 1, 127) }),
+		"max_columns":     optional(r, &a.maxColumns, func(to *int) func(*node) { return r.SetInt(to, "max_columns", 1, 64) }),
+		"allow_unordered": optional(r, &a.allowUnordered, func(to *bool) func(*node) { return r.SetBool(to, "allow_unordered") }),
 		"uptime_source": optional(r, &a.uptimeSource, func(to *string) func(*node) {
-			return word(&r.report, to, "uptime_source", map[string]string{"sysUpTime": "sysUpTime", "snmpEngineTime": "snmpEngineTime", "hrSystemUptime": "hrSystemUptime"})
+			return values.Word(&r.Report, to, "uptime_source", map[string]string{"sysUpTime": "sysUpTime", "snmpEngineTime": "snmpEngineTime", "hrSystemUptime": "hrSystemUptime"})
 		}),
 	})
 }
@@ -196,9 +206,9 @@ func (r *reader) agent(n *node) {
 // optional sets what may be left out, where its value is right.
 func optional[T any](r *reader, to **T, take func(*T) func(*node)) func(*node) {
 	return func(n *node) {
-		before := r.errors
+		before := r.Errors
 		v := new(T)
-		if take(v)(n); r.errors == before {
+		if take(v)(n); r.Errors == before {
 			*to = v
 		}
 	}
@@ -206,17 +216,17 @@ func optional[T any](r *reader, to **T, take func(*T) func(*node)) func(*node) {
 
 // staticTags takes a list of "name:value".
 func (r *reader) staticTags(n *node) (out []Label) {
-	r.items(n, maxList, func(n *node) {
-		s, ok := r.text(n, "a static tag")
+	r.Items(n, values.MaxList, func(n *node) {
+		s, ok := r.Text(n, "a static tag")
 		if !ok {
 			return
 		}
 		name, value, ok := strings.Cut(s, ":")
 		if !ok || name == "" {
-			r.errorf(n.At, "a static tag must be name:value")
+			r.Errorf(n.At, "a static tag must be name:value")
 			return
 		}
-		out = append(out, Label{Name: labelName(name), From: []Source{{Value: strings.TrimSpace(value)}}})
+		out = append(out, Label{Name: values.LabelName(name), From: []Source{{Value: strings.TrimSpace(value)}}})
 	})
 	return out
 }

@@ -1,7 +1,9 @@
 package profile
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
@@ -33,6 +36,7 @@ type Set struct {
 	sources map[sourceKey]*source
 	named   map[string]*Profile
 	ranked  []candidate
+	hash    string
 }
 
 // sourceKey names a file: a user's profile may have the name of a built-in one.
@@ -48,9 +52,10 @@ type source struct {
 	read func() ([]byte, error)
 
 	state    state
-	problems report
+	problems values.Report
 	whole    *part // with all that it extends; nil when it cannot be read
-	height   int   // over how many steps it extends others
+	sum      [sha256.Size]byte
+	height   int // over how many steps it extends others
 }
 
 type state uint8
@@ -68,9 +73,12 @@ func Open(dir string) (*Set, []Problem) {
 	s := &Set{sources: map[sourceKey]*source{}, named: map[string]*Profile{}}
 	s.addBuiltIn()
 	problems := s.addUser(dir)
+	sum := sha256.New()
 	for _, key := range s.keys() {
-		p, more := s.profile(s.sources[key])
+		src := s.sources[key]
+		p, more := s.profile(src)
 		problems = append(problems, more...)
+		fmt.Fprintf(sum, "%t %q %x\n", key.user, src.file, src.sum)
 		if p == nil {
 			continue
 		}
@@ -78,8 +86,13 @@ func Open(dir string) (*Set, []Problem) {
 		// namesake.
 		s.named[key.name] = p
 	}
+	s.hash = hex.EncodeToString(sum.Sum(nil))
 	return s, append(problems, s.rank()...)
 }
+
+// Hash names what the set was made of: it is equal for two sets of the same files
+// with the same content.
+func (s *Set) Hash() string { return s.hash }
 
 func (s *Set) addBuiltIn() {
 	entries, _ := builtin.ReadDir("builtin") // it is in the program
@@ -197,7 +210,7 @@ func siblings(dir string) (names []string) {
 func (s *Set) profile(src *source) (*Profile, []Problem) {
 	s.resolve(src)
 	if src.whole == nil {
-		return nil, src.problems.all()
+		return nil, src.problems.All()
 	}
 	origin := BuiltIn
 	if src.key.user {
@@ -205,10 +218,10 @@ func (s *Set) profile(src *source) (*Profile, []Problem) {
 	}
 	p := src.whole.profile(src.key.name, origin, func(file string, at yamlfile.Place, message string) {
 		if file == src.file {
-			src.problems.warnf(at, "%s", message)
+			src.problems.Warnf(at, "%s", message)
 		}
 	})
-	return p, src.problems.all()
+	return p, src.problems.All()
 }
 
 // resolve reads a source, if that has not been done, and all that it extends.
@@ -219,15 +232,16 @@ func (s *Set) resolve(src *source) {
 	src.state = reading
 	defer func() { src.state = done }()
 	r := &src.problems
-	r.file = src.file
+	r.File = src.file
 	data, err := src.read()
 	if err != nil {
-		r.errorf(yamlfile.Place{}, "cannot be read: %s", reason(err))
+		r.Errorf(yamlfile.Place{}, "cannot be read: %s", reason(err))
 		return
 	}
+	src.sum = sha256.Sum256(data)
 	own, problems := read(src.file, data)
 	for _, p := range problems {
-		r.add(p)
+		r.Add(p)
 	}
 	base := &part{}
 	for _, e := range own.extends {
@@ -237,7 +251,7 @@ func (s *Set) resolve(src *source) {
 	}
 	src.whole = merge(base, own)
 	if n := src.whole.count(); n > maxMetrics {
-		r.errorf(yamlfile.Place{}, "has %d metrics with all that it extends; %d is the most, so what it extends is left out", n, maxMetrics)
+		r.Errorf(yamlfile.Place{}, "has %d metrics with all that it extends; %d is the most, so what it extends is left out", n, maxMetrics)
 		src.whole = merge(&part{}, own)
 	}
 }
@@ -254,20 +268,20 @@ func (s *Set) extended(src *source, e extend) *part {
 		}
 	}
 	if found == nil && e.name == src.key.name {
-		src.problems.errorf(e.at, "a profile cannot extend itself")
+		src.problems.Errorf(e.at, "a profile cannot extend itself")
 		return nil
 	}
 	if found == nil {
-		src.problems.warnf(e.at, "there is no profile %q to extend%s", clip(e.name), s.near(e.name))
+		src.problems.Warnf(e.at, "there is no profile %q to extend%s", values.Clip(e.name), s.near(e.name))
 		return nil
 	}
 	s.resolve(found)
 	switch {
 	case found.state == reading:
-		src.problems.errorf(e.at, "%q extends this profile, so this cannot extend it", clip(e.name))
+		src.problems.Errorf(e.at, "%q extends this profile, so this cannot extend it", values.Clip(e.name))
 		return nil
 	case found.height >= maxDepth:
-		src.problems.errorf(e.at, "profiles extend each other over more than %d steps", maxDepth)
+		src.problems.Errorf(e.at, "profiles extend each other over more than %d steps", maxDepth)
 		return nil
 	}
 	src.height = max(src.height, found.height+1)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
@@ -13,17 +14,17 @@ import (
 // the same name become one label that takes the first of them that is not empty.
 func (r *reader) tags(n *node, table bool) (out []Label) {
 	if n.Kind != yamlfile.List {
-		r.errorf(n.At, "metric_tags must be a list, not %s", n.Kind)
+		r.Errorf(n.At, "metric_tags must be a list, not %s", n.Kind)
 		return nil
 	}
-	r.items(n, maxList, func(n *node) {
+	r.Items(n, values.MaxList, func(n *node) {
 		if n.Kind == yamlfile.Scalar {
-			r.warnf(n.At, "a tag that is only a name is left out; give it an OID and a tag")
+			r.Warnf(n.At, "a tag that is only a name is left out; give it an OID and a tag")
 			return
 		}
 		for _, l := range r.tag(n, table) {
 			if l.Name == "device" {
-				r.errorf(n.At, "the label \"device\" is set by the probe itself; give the tag another name")
+				r.Errorf(n.At, "the label \"device\" is set by the probe itself; give the tag another name")
 				continue
 			}
 			i := slices.IndexFunc(out, func(o Label) bool { return o.Name == l.Name && o.Unless == l.Unless && o.Hidden == l.Hidden })
@@ -32,7 +33,7 @@ func (r *reader) tags(n *node, table bool) (out []Label) {
 				continue
 			}
 			if len(out) == maxTags {
-				r.errorf(n.At, "there are more than %d tags; the rest is left out", maxTags)
+				r.Errorf(n.At, "there are more than %d tags; the rest is left out", maxTags)
 				return
 			}
 			out = append(out, l)
@@ -62,11 +63,11 @@ func (r *reader) tag(n *node, table bool) []Label {
 	if !table {
 		for _, k := range []string{"index", "index_transform", "through", "table"} {
 			known[k] = func(n *node) {
-				r.errorf(n.At, "%s has no meaning outside of a table", k)
+				r.Errorf(n.At, "%s has no meaning outside of a table", k)
 			}
 		}
 	}
-	if !r.keys(n, "a tag", known) {
+	if !r.Keys(n, "a tag", known) {
 		return nil
 	}
 	from := r.sources(n, t)
@@ -77,10 +78,10 @@ func (r *reader) tag(n *node, table bool) []Label {
 		return r.matched(t, from)
 	}
 	if t.label.Name == "" && len(t.symbols) > 0 {
-		t.label.Name = labelName(t.symbols[0].name)
+		t.label.Name = values.LabelName(t.symbols[0].name)
 	}
 	if t.label.Name == "" {
-		r.errorf(n.At, "has no tag: the name of the label")
+		r.Errorf(n.At, "has no tag: the name of the label")
 		return nil
 	}
 	t.label.From = from
@@ -96,25 +97,25 @@ func (r *reader) tagKeys(t *tagKeys) keys {
 	form := func(key string) func(*node) {
 		return func(n *node) {
 			var f TextForm
-			word(&r.report, &f, key, textForms())(n)
+			values.Word(&r.Report, &f, key, textForms())(n)
 			t.text = &f
 		}
 	}
 	return keys{
-		"tag":             func(n *node) { s, _ := r.text(n, "tag"); t.label.Name = labelName(s) },
+		"tag":             func(n *node) { s, _ := r.Text(n, "tag"); t.label.Name = values.LabelName(s) },
 		"column":          one,
 		"symbol":          one,
-		"symbols":         func(n *node) { r.items(n, maxList, one) },
-		"OID":             r.setOID(&t.oid),
-		"index":           r.setInt(&t.arc, "index", 1, 128),
+		"symbols":         func(n *node) { r.Items(n, values.MaxList, one) },
+		"OID":             r.SetOID(&t.oid),
+		"index":           r.SetInt(&t.arc, "index", 1, 128),
 		"index_transform": func(n *node) { t.arcs = r.arcs(n) },
 		"through":         func(n *node) { t.through = r.through(n) },
-		"mapping":         r.setEnum(&t.enum),
-		"enum":            r.setEnum(&t.enum),
+		"mapping":         r.SetEnum(&t.enum),
+		"enum":            r.SetEnum(&t.enum),
 		"match":           func(n *node) { t.match = n },
 		"tags":            func(n *node) { t.tags = n },
-		"unless":          func(n *node) { s, _ := r.text(n, "unless"); t.label.Unless = labelName(s) },
-		"hidden":          r.setBool(&t.label.Hidden, "hidden"),
+		"unless":          func(n *node) { s, _ := r.Text(n, "unless"); t.label.Unless = values.LabelName(s) },
+		"hidden":          r.SetBool(&t.label.Hidden, "hidden"),
 		"format":          form("format"),
 		"convert":         form("convert"),
 		"table":           nil, // the OID of the column says it
@@ -141,7 +142,7 @@ func (r *reader) sources(n *node, t *tagKeys) (out []Source) {
 	}
 	for _, s := range t.symbols {
 		if s.oid == nil {
-			r.errorf(n.At, "the symbol of this tag has no OID")
+			r.Errorf(n.At, "the symbol of this tag has no OID")
 			return nil
 		}
 		if t.text != nil {
@@ -150,19 +151,19 @@ func (r *reader) sources(n *node, t *tagKeys) (out []Source) {
 		out = append(out, Source{OID: s.oid, Arcs: t.arcs, Through: t.through, Text: s.text, Extract: s.extract, Enum: t.enum})
 	}
 	if len(out) == 0 {
-		r.errorf(n.At, "a tag needs a symbol with an OID, or index: N")
+		r.Errorf(n.At, "a tag needs a symbol with an OID, or index: N")
 	}
 	return out
 }
 
 // matched makes the labels of match and tags.
 func (r *reader) matched(t *tagKeys, from []Source) (out []Label) {
-	re, ok := r.regexp(t.match, "match")
+	re, ok := r.Regexp(t.match, "match")
 	if !ok {
 		return nil
 	}
 	if t.tags == nil || t.tags.Kind == yamlfile.Empty {
-		r.errorf(t.match.At, "match needs tags, such as {name: '\\1'}")
+		r.Errorf(t.match.At, "match needs tags, such as {name: '\\1'}")
 		return nil
 	}
 	entries := t.tags.Entries
@@ -170,15 +171,15 @@ func (r *reader) matched(t *tagKeys, from []Source) (out []Label) {
 		entries = append(entries, i.Entries...)
 	}
 	if len(entries) == 0 {
-		r.errorf(t.tags.At, "tags must be names with templates, such as {name: '\\1'}")
+		r.Errorf(t.tags.At, "tags must be names with templates, such as {name: '\\1'}")
 	}
 	for _, e := range entries {
-		template, ok := r.template(e.Value, "a tag", re)
+		template, ok := r.Template(e.Value, "a tag", re)
 		if !ok {
 			continue
 		}
 		l := t.label
-		l.Name, l.From = labelName(e.Key), nil
+		l.Name, l.From = values.LabelName(e.Key), nil
 		for _, s := range from {
 			s.Extract = &Extract{Pattern: re, Template: template}
 			l.From = append(l.From, s)
@@ -190,14 +191,14 @@ func (r *reader) matched(t *tagKeys, from []Source) (out []Label) {
 
 // arcs takes index_transform: ranges of the row's index, from 0 and with their ends.
 func (r *reader) arcs(n *node) (out [][2]int) {
-	r.items(n, 64, func(n *node) {
+	r.Items(n, 64, func(n *node) {
 		a := [2]int{-1, -1}
-		ok := r.keys(n, "index_transform", keys{
-			"start": r.setInt(&a[0], "start", 0, 127),
-			"end":   r.setInt(&a[1], "end", 0, 127),
+		ok := r.Keys(n, "index_transform", keys{
+			"start": r.SetInt(&a[0], "start", 0, 127),
+			"end":   r.SetInt(&a[1], "end", 0, 127),
 		})
 		if ok && (a[0] < 0 || a[1] < a[0]) {
-			r.errorf(n.At, "index_transform needs a start and an end that is not before it")
+			r.Errorf(n.At, "index_transform needs a start and an end that is not before it")
 		}
 		out = append(out, a)
 	})
@@ -209,31 +210,31 @@ func (r *reader) arcs(n *node) (out [][2]int) {
 func (r *reader) through(n *node) *Source {
 	s := &Source{}
 	if n.Kind == yamlfile.Scalar {
-		s.OID, _ = r.oid(n)
+		s.OID, _ = r.OID(n)
 		return s
 	}
-	ok := r.keys(n, "through", keys{
-		"OID":             r.setOID(&s.OID),
+	ok := r.Keys(n, "through", keys{
+		"OID":             r.SetOID(&s.OID),
 		"name":            nil,
 		"index_transform": func(n *node) { s.Arcs = r.arcs(n) },
 		"through":         func(n *node) { s.Through = r.through(n) },
 	})
 	if ok && s.OID == nil {
-		r.errorf(n.At, "through needs the OID of a column")
+		r.Errorf(n.At, "through needs the OID of a column")
 	}
 	return s
 }
 
 // bareSymbol takes a symbol that is one text: a name, an OID, or both.
-func (r *report) bareSymbol(n *node) (name string, oid []byte, ok bool) {
-	s, ok := r.text(n, "a symbol")
+func (r *reader) bareSymbol(n *node) (name string, oid []byte, ok bool) {
+	s, ok := r.Text(n, "a symbol")
 	if !ok {
 		return "", nil, false
 	}
 	for _, f := range strings.Fields(s) {
 		if strings.Trim(f, ".0123456789") == "" {
 			if oid, ok = pdu.AppendOID(nil, f); !ok {
-				r.errorf(n.At, "%q is no OID in numbers, such as 1.3.6.1.2.1.1.3.0", clip(f))
+				r.Errorf(n.At, "%q is no OID in numbers, such as 1.3.6.1.2.1.1.3.0", values.Clip(f))
 				return "", nil, false
 			}
 			continue
@@ -255,26 +256,26 @@ func indexTypes() map[string]IndexType {
 // index takes what a table's index is made of.
 func (r *reader) index(n *node) (out []Index, ok bool) {
 	if n.Kind != yamlfile.List {
-		r.errorf(n.At, "index must be a list, such as [{label: ifIndex}], not %s", n.Kind)
+		r.Errorf(n.At, "index must be a list, such as [{label: ifIndex}], not %s", n.Kind)
 		return nil, false
 	}
 	ok = true
 	variable := map[IndexType]bool{IndexText: true, IndexOID: true, IndexHex: true}
-	r.items(n, 16, func(n *node) {
+	r.Items(n, 16, func(n *node) {
 		if len(out) > 0 && out[len(out)-1].Bare {
-			r.errorf(n.At, "nothing can follow a part of the index that is bare")
+			r.Errorf(n.At, "nothing can follow a part of the index that is bare")
 			ok = false
 		}
 		var i Index
-		fine := r.keys(n, "a part of the index", keys{
-			"label": func(n *node) { s, _ := r.text(n, "label"); i.Label = labelName(s) },
-			"type":  word(&r.report, &i.Type, "type", indexTypes()),
-			"size":  r.setInt(&i.Size, "size", 1, 128),
-			"bare":  r.setBool(&i.Bare, "bare"),
-			"enum":  r.setEnum(&i.Enum),
+		fine := r.Keys(n, "a part of the index", keys{
+			"label": func(n *node) { s, _ := r.Text(n, "label"); i.Label = values.LabelName(s) },
+			"type":  values.Word(&r.Report, &i.Type, "type", indexTypes()),
+			"size":  r.SetInt(&i.Size, "size", 1, 128),
+			"bare":  r.SetBool(&i.Bare, "bare"),
+			"enum":  r.SetEnum(&i.Enum),
 		})
 		if (i.Bare || i.Size > 0) && !variable[i.Type] {
-			r.errorf(n.At, "size and bare are for parts of type %s", strings.Join([]string{"hex", "oid", "text"}, ", "))
+			r.Errorf(n.At, "size and bare are for parts of type %s", strings.Join([]string{"hex", "oid", "text"}, ", "))
 			fine = false
 		}
 		ok = ok && fine

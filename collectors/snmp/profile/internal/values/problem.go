@@ -1,4 +1,4 @@
-package profile
+package values
 
 import (
 	"cmp"
@@ -35,17 +35,19 @@ func (p Problem) String() string {
 	return at + ": " + p.Message
 }
 
-// report collects the problems of one file.
-type report struct {
-	file     string
+// Report collects the problems of one file.
+type Report struct {
+	File   string
+	Errors int // how many there were so far, warnings not counted
+
 	problems []Problem
 	more     int
-	errors   int // all of them
 }
 
-func (r *report) add(p Problem) {
+// Add takes a problem in.
+func (r *Report) Add(p Problem) {
 	if !p.Warning {
-		r.errors++
+		r.Errors++
 	}
 	if len(r.problems) == maxProblems {
 		r.more++
@@ -54,23 +56,25 @@ func (r *report) add(p Problem) {
 	r.problems = append(r.problems, p)
 }
 
-func (r *report) errorf(at yamlfile.Place, format string, args ...any) {
-	r.add(Problem{r.file, at.Line, at.Column, false, fmt.Sprintf(format, args...)})
+// Errorf reports an error.
+func (r *Report) Errorf(at yamlfile.Place, format string, args ...any) {
+	r.Add(Problem{r.File, at.Line, at.Column, false, fmt.Sprintf(format, args...)})
 }
 
-func (r *report) warnf(at yamlfile.Place, format string, args ...any) {
-	r.add(Problem{r.file, at.Line, at.Column, true, fmt.Sprintf(format, args...)})
+// Warnf reports a warning.
+func (r *Report) Warnf(at yamlfile.Place, format string, args ...any) {
+	r.Add(Problem{r.File, at.Line, at.Column, true, fmt.Sprintf(format, args...)})
 }
 
-// all gives the problems in the order of the file; the last counts those that were
+// All gives the problems in the order of the file; the last counts those that were
 // not kept.
-func (r *report) all() []Problem {
+func (r *Report) All() []Problem {
 	out := slices.Clone(r.problems)
 	slices.SortStableFunc(out, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	if r.more > 0 {
-		out = append(out, Problem{File: r.file, Message: fmt.Sprintf("has %d more problems", r.more)})
+		out = append(out, Problem{File: r.File, Message: fmt.Sprintf("has %d more problems", r.more)})
 	}
 	return out
 }
