@@ -192,6 +192,7 @@ func (b *Buffer) save(n int) error {
 	}
 	b.at(PointCommitted)
 	if err := b.mark(blocks); err != nil {
+		b.leave(blocks)
 		return err
 	}
 	b.at(PointMarked)
@@ -203,6 +204,7 @@ func (b *Buffer) save(n int) error {
 			b.opt.Committed(x)
 		}
 	}
+	b.answer(blocks)
 	wake(b.committed)
 	return nil
 }
@@ -275,6 +277,9 @@ func (b *Buffer) take(all bool) {
 		if err != nil {
 			// Its batches have numbers that no block will hold: the next account finds them.
 			b.log.Error("a block cannot be encoded and is lost", "sources", len(w.sections), "error", err)
+			b.mu.Lock()
+			b.unwaitAll(w)
+			b.mu.Unlock()
 			continue
 		}
 		w.schemas(func(id block.ID, s *collectors.Schema) { b.uses[id] = s })
