@@ -160,6 +160,11 @@ func (d *Desk) Drop(reason string, from netip.Addr, n uint64) {
 	d.drop(now, reason, from, n)
 }
 
+// Lost counts messages that the kernel has dropped before anyone could read them.
+func (d *Desk) Lost(n uint64) {
+	d.Drop(Overflow, netip.Addr{}, n)
+}
+
 func (d *Desk) drop(now collectors.Stamp, reason string, from netip.Addr, n uint64) {
 	d.stats.Dropped[reason] += n
 	if d.losses.due == 0 {
@@ -189,7 +194,7 @@ func (d *Desk) Tell(n Note) (taken bool) {
 		b.add(now, at, n.Culprit)
 	}
 	if w := d.windows[k]; w != nil {
-		return d.repeat(now, w, n.Committed)
+		return d.repeat(now, w, &n)
 	}
 	if len(d.pending) >= maxPending || !d.events.take(now, n.From) {
 		d.drop(now, TooMany, n.From, 1)
@@ -204,8 +209,9 @@ func (d *Desk) Tell(n Note) (taken bool) {
 }
 
 // repeat counts one more that is the same.
-func (d *Desk) repeat(now collectors.Stamp, w *window, committed func()) bool {
-	if committed != nil && len(w.waiting) >= maxWaiting {
+func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
+	if n.Committed != nil && len(w.waiting) >= maxWaiting {
+		d.drop(now, TooMany, n.From, 1)
 		return false // who sent it will send it again
 	}
 	if w.n == 0 {
@@ -214,8 +220,8 @@ func (d *Desk) repeat(now collectors.Stamp, w *window, committed func()) bool {
 	w.n++
 	w.last = now
 	d.stats.Repeated++
-	if committed != nil {
-		w.waiting = append(w.waiting, committed)
+	if n.Committed != nil {
+		w.waiting = append(w.waiting, n.Committed)
 		w.due = min(w.due, now+hasten)
 	}
 	return true
