@@ -2,6 +2,7 @@ package trap
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -109,7 +110,7 @@ func startOn(t *testing.T, listen, dir string, creds []snmp.Credential) *rig {
 	}
 	buf := &memory{}
 	r, err := New(Config{Listen: conn.LocalAddr().String(), Credentials: creds}, Options{Socket: s,
-		Engine: OpenEngine(dir, wallClock{}.Now, nil), Sources: loopback{}, Buffer: buf, Clock: wallClock{}})
+		Engine: OpenEngine(dir, wallClock{}.Now, slog.New(slog.DiscardHandler)), Sources: loopback{}, Buffer: buf, Clock: wallClock{}, Every: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

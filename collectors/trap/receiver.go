@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/receive"
@@ -27,7 +28,8 @@ type Options struct {
 	Sources receive.Sources
 	Buffer  receive.Buffer
 	Clock   receive.Clock
-	Names   Names // nil: StandardNames
+	Names   Names         // nil: StandardNames
+	Every   time.Duration // see receive.Options
 	Log     *slog.Logger
 }
 
@@ -65,7 +67,7 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 	}
 	r := &Receiver{
 		opt: opt, informs: newInforms(), due: make(chan informKey, maxInforms), stats: Stats{Refused: map[string]uint64{}},
-		desk: receive.NewDesk(receive.Options{What: Source, Clock: opt.Clock, Sources: opt.Sources, Buffer: opt.Buffer}),
+		desk: receive.NewDesk(receive.Options{What: Source, Clock: opt.Clock, Sources: opt.Sources, Buffer: opt.Buffer, Every: opt.Every}),
 	}
 	for _, c := range cfg.Credentials {
 		if c.Auth.Version != "3" {
@@ -82,11 +84,11 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 func (r *Receiver) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	wg.Go(func() { r.desk.Run(ctx) })
-	wg.Go(func() { r.answerDue(ctx) })
-	return r.opt.Socket.Serve(ctx, maxDatagram, r.handle, func(n uint64) { r.desk.Lost(n) })
+	desking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop() // when nobody tells the desk anything any more
+	wg.Go(func() { r.desk.Run(desking) })
+	wg.Go(func() { r.answerDue(desking) })
+	return r.opt.Socket.Serve(ctx, maxDatagram, r.handle, r.desk.Lost)
 }
 
 // Stats counts what came and what became of it.
