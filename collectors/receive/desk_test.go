@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ func (c clock) Offset() (int64, bool) { return 5000, true }
 
 // memory is a buffer that commits when it is told to.
 type memory struct {
+	mu      sync.Mutex
 	batches []collectors.Batch
 	waiting []func()
 	full    bool
@@ -31,6 +33,8 @@ func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
 	if err := x.Validate(); err != nil {
 		panic(err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.full {
 		return false
 	}
@@ -39,11 +43,32 @@ func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
 	return true
 }
 
+func (m *memory) all() []collectors.Batch {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.batches
+}
+
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.batches = nil
+}
+
+func (m *memory) fill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.full = true
+}
+
 func (m *memory) commit() {
-	for _, f := range m.waiting {
+	m.mu.Lock()
+	waiting := m.waiting
+	m.waiting = nil
+	m.mu.Unlock()
+	for _, f := range waiting {
 		f()
 	}
-	m.waiting = nil
 }
 
 // lan manages 10.0.0.0/8; 10.0.0.1 is sw1.
@@ -95,28 +120,28 @@ func TestAlikeIsToldOnce(t *testing.T) {
 			}
 			after(time.Second)
 		}
-		if len(m.batches) != 2 {
-			t.Fatalf("%d events at first, want one of each", len(m.batches))
+		if len(m.all()) != 2 {
+			t.Fatalf("%d events at first, want one of each", len(m.all()))
 		}
 		after(Window * time.Millisecond)
-		if len(m.batches) != 4 {
-			t.Fatalf("%d events, want another of each", len(m.batches))
+		if len(m.all()) != 4 {
+			t.Fatalf("%d events, want another of each", len(m.all()))
 		}
-		for _, x := range m.batches[2:] {
+		for _, x := range m.all()[2:] {
 			e := &x.Events[0]
 			// Nine more; the first of them at 1000+1000, which is 7000 on the wall, the last at 10000.
 			if labelOf(e, "count") != "9" || labelOf(e, "first_ms") != "7000" || x.At != 10000 || x.Source != "trap" {
 				t.Errorf("%d %+v", x.At, e)
 			}
 		}
-		if labelOf(&m.batches[0].Events[0], "device") != "sw1" || labelOf(&m.batches[0].Events[0], "source") != "10.0.0.1" || labelOf(&m.batches[1].Events[0], "device") != "" {
-			t.Errorf("%+v", m.batches[:2])
+		if labelOf(&m.all()[0].Events[0], "device") != "sw1" || labelOf(&m.all()[0].Events[0], "source") != "10.0.0.1" || labelOf(&m.all()[1].Events[0], "device") != "" {
+			t.Errorf("%+v", m.all()[:2])
 		}
 		after(2 * Window * time.Millisecond)
 		d.Tell(Note{From: sw1, Kind: "trap", Key: "linkDown 1", Text: "linkDown"})
 		after(time.Second)
-		if len(m.batches) != 5 || labelOf(&m.batches[4].Events[0], "count") != "" {
-			t.Errorf("what comes again after a quiet time is news: %+v", m.batches[4:])
+		if len(m.all()) != 5 || labelOf(&m.all()[4].Events[0], "count") != "" {
+			t.Errorf("what comes again after a quiet time is news: %+v", m.all()[4:])
 		}
 		if s := d.Stats(); s.Repeated != 18 || s.Events != 0 {
 			t.Errorf("%+v", s)
@@ -148,10 +173,10 @@ func TestWhoWaits(t *testing.T) {
 		}
 		after(1200 * time.Millisecond)
 		m.commit()
-		if fmt.Sprint(answered) != "[0 1 2 3 4]" || len(m.batches) != 2 || labelOf(&m.batches[1].Events[0], "count") != "4" {
-			t.Fatal(answered, m.batches)
+		if fmt.Sprint(answered) != "[0 1 2 3 4]" || len(m.all()) != 2 || labelOf(&m.all()[1].Events[0], "count") != "4" {
+			t.Fatal(answered, m.all())
 		}
-		m.full = true
+		m.fill()
 		d.Tell(Note{From: sw1, Kind: "other", Text: "t", Committed: func() { t.Error("answered although the buffer took nothing") }})
 		after(time.Second)
 		m.commit()
@@ -178,7 +203,7 @@ func TestFlood(t *testing.T) {
 		}
 		after(2 * time.Minute)
 		others, told := 0, ""
-		for _, x := range m.batches {
+		for _, x := range m.all() {
 			switch e := &x.Events[0]; {
 			case e.Text == "other":
 				others++
@@ -207,7 +232,7 @@ func TestOutOfScope(t *testing.T) {
 			}
 			after(time.Minute)
 		}
-		if n := len(m.batches); n < 3 || n > 10 {
+		if n := len(m.all()); n < 3 || n > 10 {
 			t.Errorf("%d events in three hours of noise", n)
 		}
 		if s := d.Stats(); s.Dropped[OutOfScope] != 180 {
@@ -225,18 +250,18 @@ func TestBurst(t *testing.T) {
 		}
 		fail(sw1, 4)
 		after(2 * time.Minute)
-		for _, x := range m.batches {
+		for _, x := range m.all() {
 			if x.Events[0].Kind == LoginFailures {
 				t.Errorf("four are no burst: %+v", x)
 			}
 		}
-		m.batches = nil
+		m.forget()
 		fail(sw1, 30)
 		after(10 * time.Second)
 		fail(sw2, 7)
 		after(2 * time.Minute)
 		var bursts []collectors.Event
-		for _, x := range m.batches {
+		for _, x := range m.all() {
 			if x.Events[0].Kind == LoginFailures {
 				bursts = append(bursts, x.Events[0])
 			}
@@ -259,16 +284,16 @@ func TestFlashIsSpared(t *testing.T) {
 				n++
 			}
 			after(500 * time.Millisecond)
-			if len(m.batches) > before {
+			if len(m.all()) > before {
 				times[i] = true
 			}
-			before = len(m.batches)
+			before = len(m.all())
 		}
 		if len(times) > gatherBurst+600/5+1 {
 			t.Errorf("given %d times in ten minutes", len(times))
 		}
 		after(time.Minute)
-		if got := len(m.batches); got != n || n < 1200 {
+		if got := len(m.all()); got != n || n < 1200 {
 			t.Errorf("%d events given of %d taken", got, n)
 		}
 	})
@@ -310,8 +335,8 @@ func TestEnd(t *testing.T) {
 		d.Drop(Malformed, sw1, 2)
 		cancel()
 		d.Run(ctx)
-		if len(m.batches) != 3 || labelOf(&m.batches[1].Events[0], "count")+labelOf(&m.batches[2].Events[0], "count") == "" {
-			t.Errorf("%+v", m.batches)
+		if len(m.all()) != 3 || labelOf(&m.all()[1].Events[0], "count")+labelOf(&m.all()[2].Events[0], "count") == "" {
+			t.Errorf("%+v", m.all())
 		}
 	})
 }
