@@ -61,11 +61,11 @@ func NewSocket(conn *net.UDPConn) (*Socket, error) {
 // one after the other, until ctx is done. lost is told how many the kernel has dropped
 // before they could be read.
 func (s *Socket) Serve(ctx context.Context, size int, handle func(*Datagram), lost func(n uint64)) error {
-	if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+	end, err := Interrupt(ctx, s.conn.SetReadDeadline)
+	if err != nil {
 		return fmt.Errorf("reading datagrams: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) }) // closed: Serve has ended
-	defer stop()
+	defer end()
 	buf, oob := make([]byte, size), make([]byte, 256)
 	for ctx.Err() == nil {
 		n, oobn, flags, from, err := s.conn.ReadMsgUDPAddrPort(buf, oob)
@@ -84,6 +84,24 @@ func (s *Socket) Serve(ctx context.Context, size int, handle func(*Datagram), lo
 		handle(&d)
 	}
 	return nil
+}
+
+// Interrupt makes whoever waits on a socket without a deadline give up once ctx is done.
+// end has to be called before the socket is used by anybody else.
+func Interrupt(ctx context.Context, setDeadline func(time.Time) error) (end func(), err error) {
+	if err := setDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = setDeadline(time.Unix(1, 0)) // a socket that is closed has interrupted everybody
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}, nil
 }
 
 // control reads what the kernel says of a datagram, and how many it dropped since

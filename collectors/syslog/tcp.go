@@ -25,11 +25,11 @@ const (
 
 // serveTCP accepts connections until ctx is done, and ends when all of them have.
 func (r *Receiver) serveTCP(ctx context.Context) error {
-	if err := r.opt.Listener.SetDeadline(time.Time{}); err != nil {
+	end, err := receive.Interrupt(ctx, r.opt.Listener.SetDeadline)
+	if err != nil {
 		return fmt.Errorf("accepting connections: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = r.opt.Listener.SetDeadline(time.Unix(1, 0)) }) // closed: Accept has ended
-	defer stop()
+	defer end()
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	for {
