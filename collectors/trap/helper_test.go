@@ -89,6 +89,11 @@ func credentials() []snmp.Credential {
 	}
 }
 
+func v3User() snmp.Credential {
+	return snmp.Credential{Name: "core", Auth: snmp.Auth{Version: "3", Username: "core", AuthProtocol: "SHA256", AuthPassword: "authpass1234",
+		PrivProtocol: "AES", PrivPassword: "privpass1234"}}
+}
+
 func start(t *testing.T, creds []snmp.Credential) *rig {
 	t.Helper()
 	return startOn(t, "127.0.0.1:0", t.TempDir(), creds)

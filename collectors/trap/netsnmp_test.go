@@ -3,6 +3,7 @@ package trap
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -60,10 +61,7 @@ func TestPlainFromNetSnmp(t *testing.T) {
 // are Cisco's, which net-snmp names with a C.
 func TestSecuredFromNetSnmp(t *testing.T) {
 	requireTool(t, "snmptrap")
-	theirs := map[string]string{"MD5": "MD5", "SHA": "SHA", "SHA224": "SHA-224", "SHA256": "SHA-256", "SHA384": "SHA-384", "SHA512": "SHA-512",
-		"DES": "DES", "AES": "AES", "AES192": "AES-192", "AES256": "AES-256", "AES192C": "AES-192-C", "AES256C": "AES-256-C"}
 	var creds []snmp.Credential
-	type pair struct{ user, auth, priv string }
 	var pairs []pair
 	add := func(auth, priv string) {
 		a := snmp.Auth{Version: "3", Username: "u" + auth + priv, AuthProtocol: auth, PrivProtocol: priv}
@@ -86,27 +84,16 @@ func TestSecuredFromNetSnmp(t *testing.T) {
 		}
 	}
 	r := start(t, creds)
+	var senders sync.WaitGroup
+	slots := make(chan bool, 8)
 	for i, p := range pairs {
-		args := []string{"-v", "3", "-u", p.user, "-l", "noAuthNoPriv"}
-		switch {
-		case p.priv != "":
-			args = append(args[:4], "-l", "authPriv", "-a", theirs[p.auth], "-A", "authpass1234", "-x", theirs[p.priv], "-X", "privpass1234")
-		case p.auth != "":
-			args = append(args[:4], "-l", "authNoPriv", "-a", theirs[p.auth], "-A", "authpass1234")
-		}
-		trap := append(append([]string{"-e", fmt.Sprintf("0x8000000001020304%02x", i)}, args...), r.addr)
-		if out, err := snmptrap(t, append(trap, linkDown(fmt.Sprint(2*i+1))...)...); err != nil {
-			if strings.Contains(out, "nvalid privacy protocol") {
-				t.Logf("%s %s: this net-snmp has it not", p.auth, p.priv)
-			} else {
-				t.Errorf("%+v: trap: %v %s", p, err, out)
-			}
-		}
-		inform := append(append([]string{"-Ci"}, args...), r.addr)
-		if out, err := snmptrap(t, append(inform, linkDown(fmt.Sprint(2*i+2))...)...); err != nil && !strings.Contains(out, "nvalid privacy protocol") {
-			t.Errorf("%+v: inform: %v %s", p, err, out)
-		}
+		senders.Go(func() {
+			slots <- true
+			defer func() { <-slots }()
+			send(t, r, i, p)
+		})
 	}
+	senders.Wait()
 	want := map[string]bool{}
 	for _, e := range r.await(t, 2*len(pairs)) {
 		if e.Kind != "trap" {
@@ -118,5 +105,35 @@ func TestSecuredFromNetSnmp(t *testing.T) {
 	t.Logf("%d pairs; %d traps, %d informs, %d answered, refused %v, dropped %v", len(pairs), s.Traps, s.Informs, s.Answered, s.Refused, s.Dropped)
 	if len(want) != 2*len(pairs) || s.Answered != s.Informs {
 		t.Errorf("%d of %d came, %d informs answered of %d", len(want), 2*len(pairs), s.Answered, s.Informs)
+	}
+}
+
+// theirs is what net-snmp calls the protocols.
+var theirs = map[string]string{"MD5": "MD5", "SHA": "SHA", "SHA224": "SHA-224", "SHA256": "SHA-256", "SHA384": "SHA-384", "SHA512": "SHA-512",
+	"DES": "DES", "AES": "AES", "AES192": "AES-192", "AES256": "AES-256", "AES192C": "AES-192-C", "AES256C": "AES-256-C"}
+
+type pair struct{ user, auth, priv string }
+
+// send sends a trap and an inform of one user.
+func send(t *testing.T, r *rig, i int, p pair) {
+	t.Helper()
+	args := []string{"-v", "3", "-u", p.user, "-l", "noAuthNoPriv"}
+	switch {
+	case p.priv != "":
+		args = append(args[:4], "-l", "authPriv", "-a", theirs[p.auth], "-A", "authpass1234", "-x", theirs[p.priv], "-X", "privpass1234")
+	case p.auth != "":
+		args = append(args[:4], "-l", "authNoPriv", "-a", theirs[p.auth], "-A", "authpass1234")
+	}
+	trap := append(append([]string{"-e", fmt.Sprintf("0x8000000001020304%02x", i)}, args...), r.addr)
+	if out, err := snmptrap(t, append(trap, linkDown(fmt.Sprint(2*i+1))...)...); err != nil {
+		if strings.Contains(out, "nvalid privacy protocol") {
+			t.Logf("%s %s: this net-snmp has it not", p.auth, p.priv)
+		} else {
+			t.Errorf("%+v: trap: %v %s", p, err, out)
+		}
+	}
+	inform := append(append([]string{"-Ci"}, args...), r.addr)
+	if out, err := snmptrap(t, append(inform, linkDown(fmt.Sprint(2*i+2))...)...); err != nil && !strings.Contains(out, "nvalid privacy protocol") {
+		t.Errorf("%+v: inform: %v %s", p, err, out)
 	}
 }
