@@ -47,7 +47,7 @@ func hostiles() []hostile {
 		// The walk.
 		{"every identifier is the one asked for", onWalk(func(q *question) {
 			q.with(q.bindings(func(i int, v pdu.Varbind) ([]byte, []byte) { return q.oids[i%len(q.oids)], element(v) })...)
-		}), nil}, // as if there were no rows
+		}), errNotIncreasing},
 		{"the first row again and again", onWalk(func(q *question) {
 			q.with(q.bindings(func(i int, v pdu.Varbind) ([]byte, []byte) { return q.answers[i%len(q.oids)].OID, element(v) })...)
 		}), errNotIncreasing},
@@ -119,7 +119,7 @@ func hostiles() []hostile {
 		}), ErrMalformed},
 		{"names that are empty", onWalk(func(q *question) {
 			q.with(q.bindings(func(_ int, v pdu.Varbind) ([]byte, []byte) { return nil, element(v) })...)
-		}), nil},
+		}), errNotIncreasing},
 		{"names not in their shortest form", onWalk(func(q *question) {
 			q.with(q.bindings(func(_ int, v pdu.Varbind) ([]byte, []byte) {
 				last := len(v.OID) - 1
@@ -231,8 +231,8 @@ func hostiles() []hostile {
 // errAny stands for any named state that is not success.
 const errAny trouble = "any"
 
-// named tells whether an error says in words of this package what the matter is.
-func named(err error) bool {
+// namedState tells whether an error says in words of this package what the matter is.
+func namedState(err error) bool {
 	var failure Failure
 	var status *StatusError
 	var reason trouble
@@ -294,7 +294,7 @@ func (h hostile) check(t *testing.T, r *rogue, sockets *Sockets) {
 		switch {
 		case h.want == nil && err != nil,
 			h.want != nil && err == nil,
-			err != nil && !named(err),
+			err != nil && !namedState(err),
 			h.want != nil && h.want != errAny && !errors.Is(err, h.want):
 			t.Errorf("poll %d: error %v, want %v", n, err, h.want)
 		}
