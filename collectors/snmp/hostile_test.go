@@ -231,8 +231,8 @@ func hostiles() []hostile {
 // errAny stands for any named state that is not success.
 const errAny trouble = "any"
 
-// named tells whether an error says in words of this package what the matter is.
-func named(err error) bool {
+// hasName tells whether an error says in words of this package what the matter is.
+func hasName(err error) bool {
 	var failure Failure
 	var status *StatusError
 	var reason trouble
@@ -294,7 +294,7 @@ func (h hostile) check(t *testing.T, r *rogue, sockets *Sockets) {
 		switch {
 		case h.want == nil && err != nil,
 			h.want != nil && err == nil,
-			err != nil && !named(err),
+			err != nil && !hasName(err),
 			h.want != nil && h.want != errAny && !errors.Is(err, h.want):
 			t.Errorf("poll %d: error %v, want %v", n, err, h.want)
 		}

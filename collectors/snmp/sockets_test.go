@@ -23,7 +23,7 @@ func directTo(t *testing.T, s *Sockets, to netip.AddrPort, timeout time.Duration
 	return d
 }
 
-func sysName() [][]byte { return [][]byte{pdu.MustOID("1.3.6.1.2.1.1.5.0")} }
+func nameOf() [][]byte { return [][]byte{pdu.MustOID("1.3.6.1.2.1.1.5.0")} }
 
 // TestCutOffAnywhere: an answer that bears the request's number ends the request at
 // once, however little of it there is; of what is shorter nobody knows whose it is.
@@ -36,13 +36,13 @@ func TestCutOffAnywhere(t *testing.T) {
 		length.Store(int64(len(out)))
 		return out[:min(len(out), int(keep.Load()))]
 	}})
-	if _, err := directTo(t, s, agent.Addr(), time.Second).get(t.Context(), sysName(), nil); err != nil {
+	if _, err := directTo(t, s, agent.Addr(), time.Second).get(t.Context(), nameOf(), nil); err != nil {
 		t.Fatal(err)
 	}
 	d := directTo(t, s, agent.Addr(), 10*time.Millisecond)
 	for n := int64(1); n < 100; n++ { // its length varies with that of the number
 		keep.Store(n)
-		if _, err := d.get(t.Context(), sysName(), nil); n < length.Load() && !errors.Is(err, ErrMalformed) {
+		if _, err := d.get(t.Context(), nameOf(), nil); n < length.Load() && !errors.Is(err, ErrMalformed) {
 			t.Errorf("%d octets: %v", n, err)
 		}
 	}
@@ -59,12 +59,12 @@ func TestIPv6(t *testing.T) {
 	}
 	defer agent.Close()
 	d := directTo(t, socketsOf(t), agent.Addr(), 2*time.Second)
-	if got, err := d.get(t.Context(), sysName(), nil); err != nil || string(got[0].Bytes) != "switch" {
+	if got, err := d.get(t.Context(), nameOf(), nil); err != nil || string(got[0].Bytes) != "switch" {
 		t.Errorf("%v, error %v", got, err)
 	}
 	_ = agent.Close()
 	start := time.Now()
-	if _, err := d.get(t.Context(), sysName(), nil); !errors.Is(err, ErrRefused) || time.Since(start) > time.Second {
+	if _, err := d.get(t.Context(), nameOf(), nil); !errors.Is(err, ErrRefused) || time.Since(start) > time.Second {
 		t.Errorf("error %v after %s, want %v at once", err, time.Since(start), ErrRefused)
 	}
 }
@@ -82,14 +82,14 @@ func TestClosedPortIsOneDevice(t *testing.T) {
 	go func() {
 		var err error
 		for range 200 {
-			if _, e := bad.get(context.Background(), sysName(), nil); !errors.Is(e, ErrRefused) {
+			if _, e := bad.get(context.Background(), nameOf(), nil); !errors.Is(e, ErrRefused) {
 				err = errors.Join(err, e, errors.New("a closed port is not refused"))
 			}
 		}
 		done <- err
 	}()
 	for range 200 {
-		if _, err := good.get(t.Context(), sysName(), nil); err != nil {
+		if _, err := good.get(t.Context(), nameOf(), nil); err != nil {
 			t.Error(err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestSocketsClose(t *testing.T) {
 	d := directTo(t, s, agent.Addr(), time.Minute)
 	go func() { <-asked; _ = s.Close() }()
 	for range 2 {
-		if _, err := d.get(t.Context(), sysName(), nil); !errors.Is(err, ErrSend) {
+		if _, err := d.get(t.Context(), nameOf(), nil); !errors.Is(err, ErrSend) {
 			t.Errorf("error %v, want %v", err, ErrSend)
 		}
 	}
