@@ -199,6 +199,7 @@ func (b *Buffer) save(n int) error {
 	}
 	b.at(PointCommitted)
 	if err := b.mark(blocks); err != nil {
+		b.leave(blocks)
 		return err
 	}
 	b.at(PointMarked)
@@ -210,6 +211,7 @@ func (b *Buffer) save(n int) error {
 			b.opt.Committed(x)
 		}
 	}
+	b.answer(blocks)
 	wake(b.committed)
 	return nil
 }
@@ -276,6 +278,9 @@ func (b *Buffer) take(all bool) {
 		if err != nil {
 			// Its batches have numbers that no block will hold: the next account finds them.
 			b.log.Error("a block cannot be encoded and is lost", "sources", len(w.sections), "error", err)
+			b.mu.Lock()
+			b.unwaitAll(w)
+			b.mu.Unlock()
 			continue
 		}
 		w.schemas(func(id block.ID, s *collectors.Schema) { b.uses[id] = s })
