@@ -39,7 +39,7 @@ func TestCutOffAnywhere(t *testing.T) {
 	if _, err := directTo(t, s, agent.Addr(), time.Second).get(t.Context(), nameOf(), nil); err != nil {
 		t.Fatal(err)
 	}
-	d := directTo(t, s, agent.Addr(), 10*time.Millisecond)
+	d := directTo(t, s, agent.Addr(), 200*time.Millisecond)
 	for n := int64(1); n < 100; n++ { // its length varies with that of the number
 		keep.Store(n)
 		if _, err := d.get(t.Context(), nameOf(), nil); n < length.Load() && !errors.Is(err, ErrMalformed) {
