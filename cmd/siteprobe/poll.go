@@ -127,7 +127,7 @@ func (p *printer) table(b *collectors.Batch, at int64) {
 			continue
 		}
 		s := &b.Schema.Series[i]
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", collectors.Printable(s.String()), collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit)
+		fmt.Fprintf(t, "  %s\t%s\n", collectors.Printable(s.String()), joined(" ", collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit))
 	}
 	t.Flush()
 	for _, e := range b.Events {
