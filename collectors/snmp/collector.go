@@ -58,15 +58,21 @@ type Collector struct {
 	leading leading
 	layout  *layout
 	namesAt time.Time // when names were read
-	up      uptime    // at the last poll
+	clocks  clocks    // at the last poll
+	polled  time.Time // when that was
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
 	odd     string    // the oddity that has been told of
+	engines *Engines
+	twins   string // the devices with the same engine ID that have been told of
+
+	engineBad bool // snmpEngineTime begins anew without a restart
 
 	shown shown // to others than Collect
 
 	// The poll.
 	start      time.Time
+	restarted  bool // the device, or its agent, since the last poll
 	took, pdus cell
 	events     []collectors.Event
 	eventText  int // bytes of them
@@ -193,6 +199,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if err := c.readRest(ctx, names); err != nil {
 		broken = append(broken, fmt.Errorf("scalars of the device: %w", err))
 	}
+	c.restarts()
 	broken = append(broken, c.readTables(ctx, names || c.layout == nil)...)
 	if c.empty() {
 		return fmt.Errorf("asking %s: %w", c.cfg.Address, errors.Join(append(broken, ErrNothing)...))
@@ -203,6 +210,8 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if c.layout.cut {
 		broken = append(broken, errTooManySeries)
 	}
+	c.tellResets(c.start.Sub(c.polled))
+	c.polled = c.start
 	c.tellOddity()
 	c.measure(c.now().Sub(c.start))
 	c.emit(emit)
@@ -224,7 +233,7 @@ func (c *Collector) begin() {
 		t.begin()
 	}
 	c.walker.requests, c.walker.varbinds, c.walker.led = 0, 0, 0
-	c.events, c.eventText = nil, 0
+	c.events, c.eventText, c.restarted = nil, 0, false
 }
 
 // take is the walk's sink.

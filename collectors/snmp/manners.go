@@ -37,6 +37,17 @@ func (c *Collector) manners() Manners {
 		OtherAddress: c.unconnected, ScalarsApart: c.leading.faults >= maxLeadFaults,
 		EngineID: c.engineID(),
 	}
+	switch {
+	case c.plan.profile.Agent.UptimeSource != "":
+		m.UptimeSource = c.plan.profile.Agent.UptimeSource
+	case c.clocks.engine.known && !c.engineBad:
+		m.UptimeSource = "snmpEngineTime"
+	case c.clocks.sys.known:
+		m.UptimeSource = "sysUpTime"
+	}
+	if c.clocks.boots.known {
+		m.EngineBoots = c.clocks.boots.ticks
+	}
 	if c.atOnce != scalarsAtOnce {
 		m.ScalarsAtOnce = c.atOnce
 	}
