@@ -9,7 +9,8 @@
 // blocks; a commit, every Config.Commit or when half a megabyte waits, writes them in
 // one durable transaction, then the epoch file beside the database, and only then
 // shows them to the sender ([Buffer.Committed], [Buffer.PendingAfter]): nothing
-// leaves the box before it is on its disk.
+// leaves the box before it is on its disk. [Buffer.AddWaiting] tells the one who gave
+// a batch of its commit.
 //
 // A committed batch is in one block, or in a gap that says why it is not, or was
 // stored by the hub. [Buffer.Account] tells the hub which; [Buffer.Apply] acts on
@@ -120,6 +121,7 @@ type Buffer struct {
 	named   map[string]namedSchema      // last schema by source
 	fresh   map[block.ID][]byte         // schemas that are not committed yet
 	limits  map[string]*eventLimit
+	waiters []waiter // for batches that are not committed yet
 	closed  bool
 	trouble string  // what is wrong with the disk, in plain words
 	hint    string  // what to do about it
@@ -156,8 +158,7 @@ type Buffer struct {
 	doubted    time.Time // when damage was met last that a second look did not find
 	unreadable time.Time // since when the disk cannot read a part of the database
 
-	handed  handed
-	orphans orphans
+	handed handed
 
 	logged    int64 // about what the log has grown by since the last checkpoint
 	noVictim  bool  // no delivered block is left to evict
@@ -269,6 +270,15 @@ func randomEpoch() uint64 {
 func (b *Buffer) Add(x collectors.Batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.awaitRoom()
+	if !b.closed {
+		b.add(x, nil)
+		b.at(PointIngest)
+	}
+}
+
+// awaitRoom waits while the disk is behind. The caller holds mu.
+func (b *Buffer) awaitRoom() {
 	if b.crowded() {
 		timer := time.AfterFunc(maxWait, func() {
 			b.mu.Lock()
@@ -281,10 +291,6 @@ func (b *Buffer) Add(x collectors.Batch) {
 		}
 		timer.Stop()
 	}
-	if !b.closed {
-		b.add(x)
-		b.at(PointIngest)
-	}
 }
 
 // crowded tells whether Add is to wait. The caller holds mu.
@@ -292,8 +298,9 @@ func (b *Buffer) crowded() bool {
 	return len(b.filled) >= maxFilled && !b.closed && b.trouble == "" && !b.stalled && !b.opt.Manual
 }
 
-// add names a batch and puts it in its class's open block. The caller holds mu.
-func (b *Buffer) add(x collectors.Batch) {
+// add names a batch and puts it in its class's open block; committed is that of
+// AddWaiting, or nil. The caller holds mu.
+func (b *Buffer) add(x collectors.Batch, committed func()) {
 	id, err := b.name(&x)
 	if err != nil {
 		b.log.Error("a batch is outside the bounds and kept as failed", "source", x.Source, "error", err)
@@ -302,13 +309,16 @@ func (b *Buffer) add(x collectors.Batch) {
 		if x.Source == "" {
 			return
 		}
-		id = block.ID{}
+		id, committed = block.ID{}, nil
 	}
-	if len(x.Events) > 0 {
+	if len(x.Events) > 0 && committed == nil {
 		b.limit(&x)
 	}
 	offset, sure := b.offset()
 	b.noteClock(offset, sure)
+	if committed != nil {
+		b.waiters = append(b.waiters, waiter{b.epoch.ID, x.Source, b.next[x.Source], committed})
+	}
 	b.place(x, id, offset, sure)
 }
 

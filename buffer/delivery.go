@@ -35,57 +35,75 @@ func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pen
 }
 
 // handed remembers under which numbers blocks were handed out to be sent, for their
-// acknowledgement: it names a block by its hash.
+// acknowledgement names a block by its hash. What is on its way was handed out
+// lately, so the older half may be forgotten.
 type handed struct {
-	mu   sync.Mutex
-	seqs map[block.ID]int64
+	mu         sync.Mutex
+	now, older map[block.ID]int64
 }
 
-// maxHanded is far more than are ever on their way. What is forgotten is found in
-// the table.
-const maxHanded = 4096
+// maxHanded is far more than are ever on their way.
+const maxHanded = 1 << 14
 
 func (h *handed) note(ps []store.Pending) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.seqs == nil || len(h.seqs)+len(ps) > maxHanded {
-		h.seqs = make(map[block.ID]int64, len(ps))
+	if h.now == nil || len(h.now)+len(ps) > maxHanded {
+		h.now, h.older = map[block.ID]int64{}, h.now
 	}
 	for i := range ps {
-		h.seqs[ps[i].ID] = ps[i].Seq
+		h.now[ps[i].ID] = ps[i].Seq
 	}
 }
 
-// take gives the numbers of these blocks, as far as they are known, and forgets
-// them.
-func (h *handed) take(ids []block.ID) map[block.ID]int64 {
+// of gives the number of a block, if it was handed out.
+func (h *handed) of(id block.ID) (seq int64, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out := make(map[block.ID]int64, len(ids))
-	for _, id := range ids {
-		if seq, ok := h.seqs[id]; ok {
-			out[id] = seq
-			delete(h.seqs, id)
-		}
+	if seq, ok = h.now[id]; !ok {
+		seq, ok = h.older[id]
 	}
-	return out
+	return seq, ok
 }
 
-// Delivered marks the blocks of these names as delivered; names that are not
-// pending here are ignored. It returns how many blocks and readings that were.
+func (h *handed) forget(ids []block.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		delete(h.now, id)
+		delete(h.older, id)
+	}
+}
+
+// Delivered marks the blocks of these names as delivered, as far as PendingAfter has
+// handed them out under these names; others are ignored, and an account heals that. It returns how many blocks and readings that were.
 func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	b.io.Lock()
 	defer b.io.Unlock()
 	b.at(PointAck)
 	defer b.at(PointAcked)
-	hints := b.handed.take(ids)
 	err = b.update(func(tx *store.Tx) error {
-		blocks, readings, err = tx.Deliver(ids, hints)
-		return err
+		blocks, readings = 0, 0
+		for _, id := range ids {
+			seq, ok := b.handed.of(id)
+			if !ok {
+				continue
+			}
+			n, ok, err := tx.Deliver(seq, id)
+			if err != nil {
+				return err
+			}
+			if ok {
+				blocks++
+				readings += n
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("marking blocks as delivered: %w", err)
 	}
+	b.handed.forget(ids)
 	if blocks > 0 {
 		b.noVictim = false
 		b.acked.Store(true)
@@ -94,8 +112,7 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 }
 
 // SchemaBytes returns the bytes of a schema, nil where it is not here. One that is
-// lost and still in use comes back with the next batch; blocks of one that does not
-// for a week are dropped.
+// lost and still in use comes back with the next batch.
 func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 	err = b.view(func(tx *store.Tx) error {
 		bytes, err = tx.SchemaBytes(id)
@@ -105,7 +122,6 @@ func (b *Buffer) SchemaBytes(id block.ID) (bytes []byte, err error) {
 		b.mu.Lock()
 		clear(b.named)
 		b.mu.Unlock()
-		b.orphans.ask(id, b.opt.Clock.Now())
 	}
 	return bytes, err
 }

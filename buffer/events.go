@@ -63,5 +63,5 @@ func (b *Buffer) limit(x *collectors.Batch) {
 func (b *Buffer) tell(e collectors.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(collectors.Batch{Source: EventSource, At: b.opt.Clock.Now(), Events: []collectors.Event{e}})
+	b.add(collectors.Batch{Source: EventSource, At: b.opt.Clock.Now(), Events: []collectors.Event{e}}, nil)
 }

@@ -226,59 +226,14 @@ func (t *Tx) addPending(seq int64, class block.Class, id block.ID, size, reading
 	return nil
 }
 
-// Deliver marks the blocks of these names as delivered; it returns how many were
-// pending and how many readings that were. hints says under which numbers they are
-// likely to be found; for names that are not there all that is pending is looked
-// through, once.
-func (t *Tx) Deliver(ids []block.ID, hints map[block.ID]int64) (blocks, readings int, err error) {
-	deliver := func(seq int64, id block.ID) (ok bool, err error) {
-		var n int
-		err = t.queryRow("DELETE FROM pending WHERE seq=? AND id=? RETURNING readings", seq, id[:]).Scan(&n)
-		if errors.Is(err, sql.ErrNoRows) {
-			return false, nil
-		}
-		if err == nil {
-			blocks, readings = blocks+1, readings+n
-		}
-		return err == nil, err
+// Deliver marks the block of that name as delivered, if it is pending under this
+// number; it returns how many readings that were, and whether it was.
+func (t *Tx) Deliver(seq int64, id block.ID) (readings int, ok bool, err error) {
+	err = t.queryRow("DELETE FROM pending WHERE seq=? AND id=? RETURNING readings", seq, id[:]).Scan(&readings)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
 	}
-	var unfound map[block.ID]struct{}
-	for _, id := range ids {
-		ok := false
-		if seq, hinted := hints[id]; hinted {
-			if ok, err = deliver(seq, id); err != nil {
-				return 0, 0, err
-			}
-		}
-		if !ok {
-			if unfound == nil {
-				unfound = map[block.ID]struct{}{}
-			}
-			unfound[id] = struct{}{}
-		}
-	}
-	if unfound == nil {
-		return blocks, readings, nil
-	}
-	found := map[int64]block.ID{}
-	err = t.each("SELECT seq, id FROM pending", nil, func(scan func(...any) error) error {
-		var seq int64
-		var name []byte
-		if err := scan(&seq, &name); err != nil {
-			return err
-		}
-		id, _ := block.IDFrom(name)
-		if _, ok := unfound[id]; ok {
-			found[seq] = id
-		}
-		return nil
-	})
-	for seq, id := range found {
-		if _, e := deliver(seq, id); e != nil {
-			err = errors.Join(err, e)
-		}
-	}
-	return blocks, readings, err
+	return readings, err == nil, err
 }
 
 // DeliverRow marks a block as delivered, whatever name the table has for it.
@@ -339,12 +294,36 @@ func (t *Tx) Drop(seq int64) error {
 	return err
 }
 
-// HasBlock tells whether the block is here. It looks where its times or, for one
-// that nobody has heard of yet, its being pending would put it.
-func (t *Tx) HasBlock(b *block.Block, probe int64) (ok bool, err error) {
-	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=?1 AND t1=?2 AND id=?3) OR EXISTS(SELECT 1 FROM pending WHERE id=?3)",
-		probe, b.Wall(b.T1), b.ID[:]).Scan(&ok)
-	return ok, err
+// Present tells which of the blocks are here. It looks where their times would put
+// them and, for those that nobody has heard of yet, through all that is pending.
+func (t *Tx) Present(probe int64, blocks []*block.Block) (map[block.ID]bool, error) {
+	here, rest := map[block.ID]bool{}, map[block.ID]bool{}
+	for _, b := range blocks {
+		var ok bool
+		err := t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=? AND t1=? AND id=?)", probe, b.Wall(b.T1), b.ID[:]).Scan(&ok)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			here[b.ID] = true
+		} else {
+			rest[b.ID] = true
+		}
+	}
+	if len(rest) == 0 {
+		return here, nil
+	}
+	err := t.each("SELECT id FROM pending", nil, func(scan func(...any) error) error {
+		var name []byte
+		if err := scan(&name); err != nil {
+			return err
+		}
+		if id, ok := block.IDFrom(name); ok && rest[id] {
+			here[id] = true
+		}
+		return nil
+	})
+	return here, err
 }
 
 // Pending is a block that waits to be sent.

@@ -38,6 +38,8 @@ const (
 	userVersion   = 3
 )
 
+// tables is what a new database has. A column more is also one more in the shapes of
+// wreck.go, by which salvage tells rows.
 const tables = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE probe(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

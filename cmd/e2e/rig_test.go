@@ -38,6 +38,7 @@ type site struct {
 	ack      string
 	interval time.Duration // of the devices
 	commit   time.Duration
+	more     string // further lines
 }
 
 // quiet is an interval within which a test is over: what is polled so is polled
@@ -98,7 +99,9 @@ func (r *rig) writeSite() {
 	tenant, id, _ := strings.Cut(probeName, "/")
 	fmt.Fprintf(&b, "site: {id: %s, tenant: %s}\n", id, tenant)
 	fmt.Fprintf(&b, "scope: {managed: [127.0.0.0/8]}\n")
-	fmt.Fprintf(&b, "credentials: [{name: lan, snmp: {version: 2c, community: {file: %s}}}]\n", filepath.Join(r.dir, "community"))
+	fmt.Fprintf(&b, "credentials:\n  - {name: lan, snmp: {version: 2c, community: {file: %[1]s}}}\n"+
+		"  - {name: core, snmp: {version: 3, username: core, auth_protocol: SHA256, auth_password: {file: %[1]s}, priv_protocol: AES, priv_password: {file: %[1]s}}}\n",
+		filepath.Join(r.dir, "community"))
 	fmt.Fprintf(&b, "defaults: {interval: %v, timeout: 500ms, retries: 1, credentials: [lan]}\n", quiet)
 	fmt.Fprintf(&b, "devices:\n")
 	for _, a := range r.fleet.agents {
@@ -106,7 +109,7 @@ func (r *rig) writeSite() {
 	}
 	fmt.Fprintf(&b, "buffer: {path: %s, commit: %v}\n", r.bufferDB(), r.site.commit)
 	fmt.Fprintf(&b, "uplink: {servers: [%q], ack: %s, format: block, backoff: {min: 50ms, max: 500ms, herd: 100ms}}\n", r.line.URL(), r.site.ack)
-	fmt.Fprintf(&b, "limits: {spread: 1s}\n")
+	fmt.Fprintf(&b, "limits: {spread: 1s}\n%s", r.site.more)
 	// As an editor does it: the probe never sees half a file.
 	tmp := r.siteFile() + ".new"
 	if err := os.WriteFile(tmp, []byte(b.String()), 0o600); err != nil {

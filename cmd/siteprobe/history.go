@@ -205,7 +205,11 @@ func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
 		if x.Unsure {
 			unit = strings.TrimSpace(unit + " (clock unsure)")
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, unit, rolledWords(p.Series.Kind, x.Rolled))
+		cells := []string{time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05 MST"), v, unit, rolledWords(p.Series.Kind, x.Rolled)}
+		for len(cells) > 2 && cells[len(cells)-1] == "" {
+			cells = cells[:len(cells)-1]
+		}
+		fmt.Fprintf(t, "  %s\n", strings.Join(cells, "\t"))
 	}
 	t.Flush()
 }

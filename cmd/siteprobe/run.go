@@ -72,7 +72,8 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	seen := newTracker(buf.Add)
 	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
-	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock), started: time.Now()}
+	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock), started: time.Now(),
+		receivers: newReceivers(dataDir(site), clock, buf, log)}
 	js, err := d.jobs.of(site)
 	if err == nil {
 		err = sched.Replace(js)
@@ -96,6 +97,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	var schedErr error
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
+	d.receivers.apply(site)
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
 	notify(log, daemon.SdNotifyReady)
@@ -111,6 +113,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	log.Info("siteprobe stops")
 	collecting.Wait()
 	socketsErr := d.jobs.close()
+	d.receivers.close()
 	flushErr := buf.Flush()
 	stopSending()
 	senders.Wait()
@@ -130,6 +133,8 @@ type appliance struct {
 	seen    *tracker
 	jobs    *jobs
 	started time.Time
+
+	receivers *receivers
 
 	mu     sync.Mutex
 	site   *config.Site
@@ -189,6 +194,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.mu.Lock()
 	d.site = site
 	d.mu.Unlock()
+	d.receivers.apply(site)
 	if changed {
 		stopSending()
 		wg.Wait()

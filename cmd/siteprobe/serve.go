@@ -97,6 +97,9 @@ func (d *appliance) status() *wire.Status {
 	if st.Trouble != "" {
 		s.Trouble = append(s.Trouble, wire.Trouble{What: st.Trouble, Hint: st.Hint})
 	}
+	var trouble []wire.Trouble
+	s.Receivers, trouble = d.receivers.state()
+	s.Trouble = append(s.Trouble, trouble...)
 	if !sure {
 		s.Trouble = append(s.Trouble, clockTrouble(d.clock.Doubted()))
 	}
@@ -164,6 +167,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		put(count, "uplink_blocks_acked_total", "Blocks acknowledged.", float64(c.BlocksAcked))
 		put(count, "uplink_readings_acked_total", "Readings acknowledged.", float64(c.ReadingsAcked))
 	}
+	m.d.receivers.count(func(name, help string, v uint64, labels ...string) { put(count, name, help, float64(v), labels...) })
 	_, sure := m.d.clock.Offset()
 	put(gauge, "clock_sure", "1 while the clock is synchronised.", oneIf(sure))
 }

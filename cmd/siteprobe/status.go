@@ -129,6 +129,13 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		}
 		fmt.Fprintf(t, "\t%s\t%s\t%s\n", d.Source, d.Result, collectors.Printable(d.Why))
 	}
+	for _, x := range s.Receivers {
+		fmt.Fprintf(t, "%s\tat %s: %d messages, %d events", collectors.Printable(x.Name), collectors.Printable(x.Listen), x.Messages, x.Events)
+		if x.Dropped > 0 {
+			fmt.Fprintf(t, ", %d not taken", x.Dropped)
+		}
+		fmt.Fprintln(t)
+	}
 	clock := "synchronised"
 	if !s.Clock.Sure {
 		clock = "not synchronised"

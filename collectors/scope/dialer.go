@@ -67,6 +67,17 @@ func (d *Dialer) Allowed(addr netip.Addr, port uint16) error {
 	return nil
 }
 
+// Managed tells whether an address is one of the site's own, by scope.managed: for
+// those who receive, and may only hear what they may contact.
+func (d *Dialer) Managed(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	if !addr.IsValid() || never(addr) != "" || d.rules.isExcluded(addr) {
+		return false
+	}
+	ok, _ := d.rules.isManaged(addr)
+	return ok
+}
+
 // Resolve returns an address of host that the contract covers, the one that the
 // resolver prefers. See [Dialer.ResolveAll].
 func (d *Dialer) Resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {

@@ -155,7 +155,7 @@ func (s *socket) take(b []byte, from netip.AddrPort) {
 // more than polls that run.
 func (s *socket) each(from netip.AddrPort, do func(*exchange)) {
 	for _, x := range s.waiting {
-		if x.to == from || x.within != nil && x.to.Addr() == from.Addr() {
+		if x.to == from {
 			do(x)
 		}
 	}

@@ -258,6 +258,10 @@ func (c *column) take(n int, v *pdu.Varbind, to sink, unordered bool) {
 		return
 	}
 	index, ok := pdu.Below(v.OID, c.root)
+	if !ok && !v.Absent() && pdu.Compare(v.OID, c.root) <= 0 {
+		c.fail(errNotIncreasing) // what lies before the column is no end of it
+		return
+	}
 	if !ok || v.Absent() {
 		c.end()
 		return

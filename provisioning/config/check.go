@@ -22,6 +22,8 @@ func (p *parsing) check(s *Site) {
 	p.section("buffer", s.Buffer)
 	p.section("uplink", s.Uplink)
 	p.section("metrics", s.Metrics)
+	p.section("traps", s.Traps)
+	p.section("syslog", s.Syslog)
 	p.section("limits", s.Limits)
 	for i, c := range s.Info.Contacts {
 		contacts := p.root.get("site").get("contacts")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/trap"
 )
 
 // Settings are what applies to one device, after the defaults.
@@ -36,6 +37,18 @@ func (s *Site) DeviceSettings(d Device) Settings {
 	}
 	for _, name := range names {
 		if c, ok := s.Credential(name); ok && c.SNMP != nil {
+			out.Credentials = append(out.Credentials, snmp.Credential{Name: c.Name, Auth: *c.SNMP})
+		}
+	}
+	return out
+}
+
+// TrapSettings returns the traps section with the credentials that are believed: all
+// of the site.
+func (s *Site) TrapSettings() trap.Config {
+	out := s.Traps
+	for _, c := range s.Credentials {
+		if c.SNMP != nil {
 			out.Credentials = append(out.Credentials, snmp.Credential{Name: c.Name, Auth: *c.SNMP})
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/syslog"
+	"github.com/siteprobe/siteprobe/collectors/trap"
 	"github.com/siteprobe/siteprobe/uplink"
 )
 
@@ -30,6 +32,8 @@ type Site struct {
 	Buffer      buffer.Config    `yaml:"buffer"`
 	Uplink      uplink.Config    `yaml:"uplink"`
 	Metrics     Metrics          `yaml:"metrics"`
+	Traps       trap.Config      `yaml:"traps"`
+	Syslog      syslog.Config    `yaml:"syslog"`
 	Limits      schedule.Config  `yaml:"limits"`
 
 	// Warnings are what is worth a look but does not keep the site file from

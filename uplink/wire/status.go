@@ -9,18 +9,19 @@ import (
 // Status is a box's state, the same on its command line, on its status topic and
 // on the hub's page. What is not built yet is null or empty.
 type Status struct {
-	Site      string    `json:"site"`
-	Version   string    `json:"version"`
-	Time      string    `json:"time"` // RFC 3339
-	Started   string    `json:"started"`
-	Online    bool      `json:"online"` // false in the will: the broker says it when the box is gone
-	Uplink    Uplink    `json:"uplink"`
-	Buffer    Buffer    `json:"buffer"`
-	Devices   Devices   `json:"devices"`
-	Clock     Clock     `json:"clock"`
-	Verdict   *string   `json:"verdict"`
-	Incidents []string  `json:"incidents"`
-	Trouble   []Trouble `json:"trouble"` // what is wrong on the box itself, with what to do
+	Site      string     `json:"site"`
+	Version   string     `json:"version"`
+	Time      string     `json:"time"` // RFC 3339
+	Started   string     `json:"started"`
+	Online    bool       `json:"online"` // false in the will: the broker says it when the box is gone
+	Uplink    Uplink     `json:"uplink"`
+	Buffer    Buffer     `json:"buffer"`
+	Devices   Devices    `json:"devices"`
+	Clock     Clock      `json:"clock"`
+	Receivers []Receiver `json:"receivers,omitempty"`
+	Verdict   *string    `json:"verdict"`
+	Incidents []string   `json:"incidents"`
+	Trouble   []Trouble  `json:"trouble"` // what is wrong on the box itself, with what to do
 }
 
 // Uplink is the state of the way to the MSP.
@@ -72,6 +73,15 @@ type SourceState struct {
 // Clock is the box's clock.
 type Clock struct {
 	Sure bool `json:"sure"`
+}
+
+// Receiver is what receives traps or syslog, and how much since the start.
+type Receiver struct {
+	Name     string `json:"name"`
+	Listen   string `json:"listen"`
+	Messages uint64 `json:"messages"`
+	Events   uint64 `json:"events"`
+	Dropped  uint64 `json:"dropped"`
 }
 
 // Trouble is one thing that is wrong.

@@ -137,6 +137,13 @@ func ValidOID(b []byte) bool {
 	if len(b) == 0 || b[len(b)-1] >= 0x80 {
 		return false
 	}
+	large := byte(0)
+	for _, c := range b {
+		large |= c
+	}
+	if large < 0x80 { // each octet is a sub-identifier, as mostly
+		return len(b) < maxArcs
+	}
 	arcs := 1 // the first sub-identifier holds two
 	for i := 0; i < len(b); i++ {
 		if b[i] >= 0x80 {

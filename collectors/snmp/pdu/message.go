@@ -1,5 +1,7 @@
 package pdu
 
+import "slices"
+
 // Types of PDUs (RFC 3416, 3).
 const (
 	TypeGet      = 0xa0
@@ -87,28 +89,68 @@ func ReadMessage(b []byte, dst []Varbind) (m Message, _ []Varbind, err error) {
 
 func readVarbinds(b []byte, dst []Varbind) ([]Varbind, error) {
 	b, err := whole(tagSequence, b)
-	for len(b) > 0 && err == nil {
-		var vb, name, value []byte
-		var tag byte
-		if vb, b, err = expect(tagSequence, b); err != nil {
-			break
-		}
-		if name, vb, err = expect(TagOID, vb); err != nil {
-			break
+	if err != nil {
+		return dst, err
+	}
+	for len(b) > 0 {
+		name, tag, value, rest, ok := shortBinding(b)
+		if !ok {
+			if name, tag, value, rest, err = binding(b); err != nil {
+				return dst, err
+			}
 		}
 		if !ValidOID(name) {
 			return dst, ErrOID
 		}
-		if tag, value, vb, err = element(vb); err != nil {
-			break
+		b = rest
+		dst = slices.Grow(dst, 1)[:len(dst)+1]
+		v := &dst[len(dst)-1]
+		v.OID = name
+		if err := v.read(tag, value); err != nil {
+			return dst, err
 		}
-		if len(vb) > 0 {
-			return dst, ErrTrailing
-		}
-		dst = append(dst, Varbind{OID: name})
-		err = dst[len(dst)-1].read(tag, value)
 	}
-	return dst, err
+	return dst, nil
+}
+
+// binding splits the first variable off b.
+func binding(b []byte) (name []byte, tag byte, value, rest []byte, err error) {
+	b, rest, err = expect(tagSequence, b)
+	if err == nil {
+		name, b, err = expect(TagOID, b)
+	}
+	if err == nil {
+		tag, value, b, err = element(b)
+	}
+	if err == nil && len(b) > 0 {
+		err = ErrTrailing
+	}
+	return name, tag, value, rest, err
+}
+
+// shortBinding is binding of a well-formed variable whose lengths all have one
+// octet, as most have. ok is false for others.
+func shortBinding(b []byte) (name []byte, tag byte, value, rest []byte, ok bool) {
+	if len(b) < 6 || b[0] != tagSequence || b[1] >= 0x80 {
+		return nil, 0, nil, nil, false
+	}
+	b, rest, ok = split(b[2:], int(b[1]))
+	if !ok || len(b) < 4 || b[0] != TagOID || b[1] >= 0x80 {
+		return nil, 0, nil, nil, false
+	}
+	name, b, ok = split(b[2:], int(b[1]))
+	if !ok || len(b) < 2 || int(b[1]) != len(b)-2 {
+		return nil, 0, nil, nil, false
+	}
+	return name, b[0], b[2:], rest, true
+}
+
+// split gives the first n octets of b, and what is behind them.
+func split(b []byte, n int) (_, rest []byte, ok bool) {
+	if n > len(b) {
+		return nil, nil, false
+	}
+	return b[:n:n], b[n:], true
 }
 
 // Peek finds the version (1 for SNMPv2c), PDU type and request-id of a message

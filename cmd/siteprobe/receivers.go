@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/siteprobe/siteprobe/buffer"
+	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/receive"
+	"github.com/siteprobe/siteprobe/collectors/scope"
+	"github.com/siteprobe/siteprobe/collectors/syslog"
+	"github.com/siteprobe/siteprobe/collectors/trap"
+	"github.com/siteprobe/siteprobe/provisioning/config"
+	"github.com/siteprobe/siteprobe/uplink/wire"
+)
+
+// receivers are those of traps and syslog that a site file asks for. Their sockets stay
+// open while the one takes another's place, so that a reload loses nothing.
+type receivers struct {
+	dir   string
+	clock *host.Clock
+	buf   *buffer.Buffer
+	log   *slog.Logger
+
+	sockets *sockets
+	engine  *trap.Engine // once traps were asked for
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	made    receiving
+	stop    context.CancelFunc // of those that run; nil: none do
+	traps   *trap.Receiver
+	syslog  *syslog.Receiver
+	trouble []wire.Trouble
+}
+
+// receiving is all that receivers are made of: where it stays the same, so do they.
+type receiving struct {
+	traps  trap.Config
+	syslog syslog.Config
+	scope  scope.Config
+	names  map[netip.Addr]string
+}
+
+func newReceivers(dir string, clock *host.Clock, buf *buffer.Buffer, log *slog.Logger) *receivers {
+	return &receivers{dir: dir, clock: clock, buf: buf, log: log, sockets: newSockets(log)}
+}
+
+// apply starts what the site file asks for in place of what ran before. A port that
+// cannot be had keeps nothing else from its work.
+func (r *receivers) apply(site *config.Site) {
+	r.mu.Lock()
+	well := r.stop != nil && len(r.trouble) == 0
+	r.mu.Unlock()
+	want := receiving{site.TrapSettings(), site.Syslog, site.Scope, addressesOf(site)}
+	if well && reflect.DeepEqual(want, r.made) {
+		return
+	}
+	r.stopAll()
+	contract, err := scope.New(site.Scope, nil)
+	if err != nil { // the site file was checked
+		r.fail("traps and syslog", err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	from := &senders{contract, want.names}
+	var traps *trap.Receiver
+	var logs *syslog.Receiver
+	r.mu.Lock()
+	r.trouble = nil
+	r.mu.Unlock()
+	if want.traps.Listen != "" {
+		if traps, err = r.startTraps(ctx, want.traps, from); err != nil {
+			r.fail("traps", err)
+		}
+	} else {
+		r.sockets.release("traps")
+	}
+	if want.syslog.Listen != "" {
+		if logs, err = r.startSyslog(ctx, want.syslog, from); err != nil {
+			r.fail("syslog", err)
+		}
+	} else {
+		r.sockets.release("syslog")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.made, r.stop, r.traps, r.syslog = want, stop, traps, logs
+}
+
+func (r *receivers) startTraps(ctx context.Context, cfg trap.Config, from receive.Sources) (*trap.Receiver, error) {
+	s, err := r.sockets.datagrams("traps", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if r.engine == nil {
+		r.engine = trap.OpenEngine(r.dir, r.clock.Now, r.log)
+	}
+	t, err := trap.New(cfg, trap.Options{Socket: s, Engine: r.engine, Sources: from, Buffer: r.buf, Clock: r.clock, Log: r.log})
+	if err != nil {
+		return nil, err
+	}
+	r.run("traps", cfg.Listen, func() error { return t.Run(ctx) })
+	return t, nil
+}
+
+func (r *receivers) startSyslog(ctx context.Context, cfg syslog.Config, from receive.Sources) (*syslog.Receiver, error) {
+	opt := syslog.Options{Sources: from, Buffer: r.buf, Clock: r.clock, Log: r.log}
+	var err error
+	if opt.Socket, err = r.sockets.datagrams("syslog", cfg.Listen); err != nil {
+		return nil, err
+	}
+	if opt.Listener, err = r.sockets.stream("syslog", cfg.Listen); err != nil {
+		return nil, err
+	}
+	s, err := syslog.New(cfg, opt)
+	if err != nil {
+		return nil, err
+	}
+	r.run("syslog", cfg.Listen, func() error { return s.Run(ctx) })
+	return s, nil
+}
+
+func (r *receivers) run(what, listen string, run func() error) {
+	r.log.Info("receiving", "what", what, "listen", listen)
+	r.running.Go(func() {
+		if err := run(); err != nil {
+			r.fail(what, err)
+		}
+	})
+}
+
+// fail makes a receiver that cannot work known.
+func (r *receivers) fail(what string, err error) {
+	r.log.Error("it is not received", "what", what, "error", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = append(r.trouble, wire.Trouble{What: what + ": not received: " + err.Error(),
+		Hint: "is the port taken by another program, or the socket unit not enabled? Then systemctl reload siteprobe"})
+}
+
+// stopAll stops what runs; what was received is in the buffer when it returns.
+func (r *receivers) stopAll() {
+	if r.stop != nil {
+		r.stop()
+	}
+	r.running.Wait()
+}
+
+// close stops everything.
+func (r *receivers) close() {
+	r.stopAll()
+	r.sockets.close()
+}
+
+// state is what the status shows, and what is wrong.
+func (r *receivers) state() (out []wire.Receiver, trouble []wire.Trouble) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	add := func(name, listen string, s receive.Stats) {
+		x := wire.Receiver{Name: name, Listen: listen, Messages: s.Messages, Events: s.Events}
+		for _, n := range s.Dropped {
+			x.Dropped += n
+		}
+		out = append(out, x)
+	}
+	if r.traps != nil {
+		add("traps", r.made.traps.Listen, r.traps.Stats().Stats)
+	}
+	if r.syslog != nil {
+		add("syslog", r.made.syslog.Listen, r.syslog.Stats().Stats)
+	}
+	return out, slices.Clone(r.trouble)
+}
+
+// count gives the counters of siteprobe_trap_* and siteprobe_syslog_* to put.
+func (r *receivers) count(put func(name, help string, v uint64, labels ...string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	each := func(name string, s receive.Stats) {
+		put(name+"_messages_total", "Messages that came.", s.Messages)
+		put(name+"_events_total", "Events committed.", s.Events)
+		put(name+"_repeated_total", "Messages that were counted into the event of others like them.", s.Repeated)
+		for why, n := range s.Dropped {
+			put(name+"_dropped_total", "Messages that were not taken, by reason.", n, "reason", why)
+		}
+	}
+	if r.traps != nil {
+		s := r.traps.Stats()
+		each("trap", s.Stats)
+		put("trap_traps_total", "Traps that were believed.", s.Traps)
+		put("trap_informs_total", "Informs that were believed; one that came again counts once.", s.Informs)
+		put("trap_answers_total", "Answers to informs.", s.Answered)
+		for why, n := range s.Refused {
+			put("trap_refused_total", "Notifications that were not believed, by reason.", n, "reason", why)
+		}
+	}
+	if r.syslog != nil {
+		s := r.syslog.Stats()
+		each("syslog", s.Stats)
+		for severity, n := range s.Severities {
+			put("syslog_read_total", "Messages that were read, by severity.", n, "severity", severity)
+		}
+	}
+}
+
+// senders says who may send: the contract's managed addresses.
+type senders struct {
+	contract *scope.Dialer
+	names    map[netip.Addr]string
+}
+
+func (s *senders) Sender(a netip.Addr) (device string, managed bool) {
+	return s.names[a], s.contract.Managed(a)
+}
+
+// addressesOf gives the devices by their addresses. An address of several is nobody's;
+// a device whose address is a name is not known by it.
+func addressesOf(site *config.Site) map[netip.Addr]string {
+	out, twice := map[netip.Addr]string{}, map[netip.Addr]bool{}
+	for _, d := range site.Devices {
+		a, err := netip.ParseAddr(d.Host())
+		if err != nil {
+			continue
+		}
+		a = a.Unmap()
+		_, there := out[a]
+		twice[a] = twice[a] || there
+		out[a] = d.Name
+	}
+	maps.DeleteFunc(out, func(a netip.Addr, _ string) bool { return twice[a] })
+	return out
+}
