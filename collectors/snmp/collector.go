@@ -64,9 +64,11 @@ type Collector struct {
 	told    string    // the other address that has been told of
 	odd     string    // the oddity that has been told of
 	engines *Engines
+	memory  *Memory
 	twins   string // the devices with the same engine ID that have been told of
 
-	engineBad bool // snmpEngineTime begins anew without a restart
+	recalled  *Manners // what was learned before this program began; nil: nothing
+	engineBad bool     // snmpEngineTime begins anew without a restart
 
 	shown shown // to others than Collect
 
@@ -111,6 +113,11 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	}
 	if c.kinds == nil {
 		c.kinds = builtInKinds()
+	}
+	if c.memory != nil {
+		if m, ok := c.memory.of(c.cfg.Device, c.cfg.Address); ok {
+			c.recall(m)
+		}
 	}
 	if c.cfg.Profile != nil {
 		c.install(c.kinds.plan(c.cfg.Profile))
@@ -257,6 +264,7 @@ func (c *Collector) pacing() {
 		}
 		*p = newPace(v1 || agent.NoBulk, columns, reps)
 		p.v1 = v1
+		c.recallPace()
 	}
 }
 

@@ -76,6 +76,9 @@ func (c *Collector) readTables(ctx context.Context, names bool) []error {
 		c.openTables()
 		err = c.walker.walk(ctx, c.link, c.cols, c)
 	}
+	if names && err == nil {
+		c.recallPins()
+	}
 	var errs []error
 	for _, t := range c.tables {
 		if t.naming {

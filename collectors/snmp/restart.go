@@ -63,7 +63,7 @@ func (c *Collector) restarts() {
 	default:
 		return
 	}
-	c.restarted = true
+	c.restarted, c.leading.faults = true, 0 // it may be another agent now
 	for _, t := range c.tables {
 		t.unpin()
 	}
