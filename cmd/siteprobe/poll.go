@@ -31,7 +31,7 @@ func pollCommand(path *string) *cobra.Command {
 				return err
 			}
 			clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
-			all := newJobs(clock)
+			all := newJobs(clock, slog.New(slog.DiscardHandler))
 			defer all.close()
 			js, err := all.of(site)
 			if err != nil {
