@@ -78,8 +78,11 @@ func Parse(b []byte) (m Message, ok bool) {
 	m.Severity, m.Facility = Notice, "user"
 	rest, had := priority(b, &m)
 	if had && bytes.HasPrefix(rest, []byte("1 ")) && m.rfc5424(rest[2:]) {
+		if m.Text == "" {
+			m.Text = m.ID
+		}
 		m.specials()
-		return m, m.Text != "" || m.ID != ""
+		return m, m.Text != ""
 	}
 	m.rfc3164(rest)
 	m.specials()
