@@ -53,6 +53,7 @@ type Collector struct {
 	cols    []column
 	owner   []uint8 // of each column, the table
 	tables  []*table
+	room    int // bytes that their rows may yet take
 	groups  []group
 	walker  walker
 	leading leading
@@ -147,8 +148,9 @@ func (c *Collector) install(p *plan) {
 			c.owner = append(c.owner, uint8(i))
 		}
 		end := len(c.owner)
-		c.tables = append(c.tables, newTable(&p.tables[i], c.cols[first:end:end], first, c.cfg.MaxRows))
+		c.tables = append(c.tables, newTable(&p.tables[i], c.cols[first:end:end], first, c.cfg.MaxRows, &c.room))
 	}
+	c.room = maxRoom
 	c.groups = groupsOf(p)
 	c.startGroups()
 	c.walker.pace = pace{}

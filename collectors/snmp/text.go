@@ -20,8 +20,9 @@ import (
 // its memory.
 type kept string
 
-// maxKept is how many octets are kept of a value; as much as text is made of.
-const maxKept = 4 * collectors.MaxText
+// maxKept is how many octets are kept of a value: as many as text may have, and some
+// padding before it.
+const maxKept = collectors.MaxText + 65
 
 // keep takes a value over. One that is the same takes no memory.
 func (k *kept) keep(v *pdu.Varbind) {
