@@ -33,9 +33,11 @@ func (b *Buffer) dropBad() error {
 				continue
 			}
 			readings += lost.Readings
-			for i := range lost.Cover {
-				c := &lost.Cover[i]
-				g := store.Gap{Epoch: lost.Epoch, Source: c.Source, Range: c.Range(), T0: lost.T0, T1: lost.T1, Reason: ReasonDamaged}
+			gaps, err := b.gapsOf(tx, lost, ReasonDamaged)
+			if err != nil {
+				return err
+			}
+			for _, g := range gaps {
 				if g.End = min(g.End, b.marks[g.Epoch].Next[g.Source]); g.First >= g.End {
 					continue
 				}

@@ -158,6 +158,8 @@ type Buffer struct {
 	doubted    time.Time // when damage was met last that a second look did not find
 	unreadable time.Time // since when the disk cannot read a part of the database
 
+	handed handed
+
 	logged    int64 // about what the log has grown by since the last checkpoint
 	noVictim  bool  // no delivered block is left to evict
 	lastTrim  time.Time

@@ -30,7 +30,7 @@ func (b *Buffer) coalesceNext() (more bool, err error) {
 		size, err = tx.PendingBytes(block.Events)
 		return err
 	})
-	if err != nil || size < b.eventsShare()*crowded/100 && !b.opt.Pressed {
+	if err != nil || size < b.eventsShare()*pressedAt/100 && !b.opt.Pressed {
 		return false, err
 	}
 	for _, tier := range []block.Tier{block.Raw, block.Quarter} {

@@ -164,8 +164,14 @@ func (b *Buffer) save(n int) error {
 				return fmt.Errorf("keeping a schema: %w", err)
 			}
 		}
+		var here map[block.ID]bool
+		if b.ail.err != nil { // a commit that failed may have happened all the same
+			if here, err = tx.Present(b.probe, blocks); err != nil {
+				return err
+			}
+		}
 		for _, x := range blocks {
-			if err := b.put(tx, x, rows); err != nil {
+			if err := b.put(tx, x, here[x.ID], rows); err != nil {
 				return err
 			}
 		}
@@ -189,6 +195,7 @@ func (b *Buffer) save(n int) error {
 	b.logged += more
 	for id := range schemas {
 		delete(b.schemas, id)
+		b.taught.Store(true)
 	}
 	b.at(PointCommitted)
 	if err := b.mark(blocks); err != nil {
@@ -209,17 +216,11 @@ func (b *Buffer) save(n int) error {
 	return nil
 }
 
-// put keeps one block, and its epoch's row with the first; rows notes which were
-// written.
-func (b *Buffer) put(tx *store.Tx, x *block.Block, rows map[uint64]bool) error {
-	if err := b.putEpoch(tx, x.Epoch, rows); err != nil {
+// put keeps one block, unless it is here, and its epoch's row with the first; rows
+// notes which were written.
+func (b *Buffer) put(tx *store.Tx, x *block.Block, here bool, rows map[uint64]bool) error {
+	if err := b.putEpoch(tx, x.Epoch, rows); err != nil || here {
 		return err
-	}
-	// A commit that failed may have happened all the same.
-	if b.ail.err != nil {
-		if ok, err := tx.HasBlock(x, b.probe); err != nil || ok {
-			return err
-		}
 	}
 	return tx.PutBlock(b.probe, x, true)
 }

@@ -461,6 +461,17 @@ func (l *witness) serve(b *buffer.Buffer) {
 	l.t.Fatalf("it does not commit again: %v", err)
 }
 
+// poll collects each source once more.
+func (l *witness) poll(b *buffer.Buffer) {
+	l.t.Helper()
+	for s := range maps.Clone(l.known) {
+		l.add(b, batch(s, 0, 7))
+	}
+	if err := b.Flush(); err != nil {
+		l.t.Error(err)
+	}
+}
+
 // seed is drawn, or given to replay a run.
 func seed(t testing.TB) uint64 {
 	s := uint64(time.Now().UnixNano())

@@ -3,6 +3,7 @@ package buffer
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/siteprobe/siteprobe/buffer/block"
@@ -29,19 +30,66 @@ func (b *Buffer) PendingAfter(after, until int64, maxBytes int) (out []store.Pen
 	if err != nil {
 		return nil, fmt.Errorf("reading pending blocks: %w", err)
 	}
+	b.handed.note(out)
 	return out, nil
 }
 
-// Delivered marks the blocks of these names as delivered; names that are not
-// pending here are ignored. It returns how many blocks and readings that were.
+// handed remembers under which numbers blocks were handed out to be sent, for their
+// acknowledgement names a block by its hash. What is on its way was handed out
+// lately, so the older half may be forgotten.
+type handed struct {
+	mu         sync.Mutex
+	now, older map[block.ID]int64
+}
+
+// maxHanded is far more than are ever on their way.
+const maxHanded = 1 << 14
+
+func (h *handed) note(ps []store.Pending) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.now == nil || len(h.now)+len(ps) > maxHanded {
+		h.now, h.older = map[block.ID]int64{}, h.now
+	}
+	for i := range ps {
+		h.now[ps[i].ID] = ps[i].Seq
+	}
+}
+
+// of gives the number of a block, if it was handed out.
+func (h *handed) of(id block.ID) (seq int64, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if seq, ok = h.now[id]; !ok {
+		seq, ok = h.older[id]
+	}
+	return seq, ok
+}
+
+func (h *handed) forget(ids []block.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		delete(h.now, id)
+		delete(h.older, id)
+	}
+}
+
+// Delivered marks the blocks of these names as delivered, as far as PendingAfter has
+// handed them out under these names; others are ignored, and an account heals that. It returns how many blocks and readings that were.
 func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	b.io.Lock()
 	defer b.io.Unlock()
 	b.at(PointAck)
 	defer b.at(PointAcked)
 	err = b.update(func(tx *store.Tx) error {
+		blocks, readings = 0, 0
 		for _, id := range ids {
-			n, ok, err := tx.Deliver(id)
+			seq, ok := b.handed.of(id)
+			if !ok {
+				continue
+			}
+			n, ok, err := tx.Deliver(seq, id)
 			if err != nil {
 				return err
 			}
@@ -55,6 +103,7 @@ func (b *Buffer) Delivered(ids []block.ID) (blocks, readings int, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("marking blocks as delivered: %w", err)
 	}
+	b.handed.forget(ids)
 	if blocks > 0 {
 		b.noVictim = false
 		b.acked.Store(true)

@@ -24,9 +24,9 @@ type choice struct {
 	young   time.Duration // those of the last while are spared
 }
 
-// fresh is for how long readings that wait to be sent stay as they are while
+// unsentRaw is for how long readings that wait to be sent stay as they are while
 // anything else can make room.
-const fresh = 24 * time.Hour
+const unsentRaw = 24 * time.Hour
 
 // young is for how long they do in any case: compaction comes first.
 const young = time.Hour + 2*late
@@ -35,14 +35,14 @@ const young = time.Hour + 2*late
 // the MSP's already and goes before what was not.
 var makeRoomBy = [...]choice{
 	{false, block.Raw, young}, {false, block.Quarter, young},
-	{true, block.Raw, fresh}, {true, block.Quarter, fresh}, {true, block.Raw, young},
+	{true, block.Raw, unsentRaw}, {true, block.Quarter, unsentRaw}, {true, block.Raw, young},
 }
 
 // The shares of the capacity, in percent: above the first there is need of room, up
 // to the second it is made.
 const (
-	crowded = 85
-	roomy   = 80
+	pressedAt  = 85
+	relievedAt = 80
 )
 
 // downsampleNext makes one lot of readings coarser, if there is need; more tells
@@ -58,9 +58,9 @@ func (b *Buffer) downsampleNext() (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if used > b.capacity()*crowded/100 {
+	if used > b.capacity()*pressedAt/100 {
 		b.pressed = true
-	} else if used < b.capacity()*roomy/100 {
+	} else if used < b.capacity()*relievedAt/100 {
 		b.pressed = false
 	}
 	if time.Since(b.barrenAt) > late || b.acked.Swap(false) {
@@ -316,7 +316,7 @@ func (l *line) take(s block.Section) error {
 
 // begin opens a new section unless s goes on where the open one ends.
 func (l *line) begin(s *block.Section, schema *collectors.Schema) {
-	if l.open != nil && l.next == s.First && alike(l.schema, s.Schema) && cellsOf(&l.open.Rollup) < l.most {
+	if l.open != nil && l.next == s.First && compatible(l.schema, s.Schema) && cellsOf(&l.open.Rollup) < l.most {
 		if l.schema == (block.ID{}) {
 			l.schema = s.Schema
 		}

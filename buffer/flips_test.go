@@ -146,6 +146,11 @@ func (s *tally) add(l *witness, b *buffer.Buffer, cfg buffer.Config, took time.D
 		unreadable = l.drain(b)
 		l.settle(b)
 	}
+	if unreadable > 0 { // their schemas are gone: the sources bring them again
+		l.poll(b)
+		unreadable = l.drain(b)
+		l.settle(b)
+	}
 	l.shown(b)
 	a, err := b.Account(buffer.Everything)
 	for range 2 {

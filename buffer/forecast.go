@@ -39,7 +39,7 @@ func forecast(l load) (f Forecast, ok bool) {
 	days := func(t block.Tier) float64 {
 		// What waits already becomes coarser, too.
 		waits := float64(l.pending) * l.ratio[t] / l.ratio[block.Raw]
-		return max(0, float64(l.capacity)*crowded/100-waits) / (perDay * l.ratio[t])
+		return max(0, float64(l.capacity)*pressedAt/100-waits) / (perDay * l.ratio[t])
 	}
 	return Forecast{days(block.Raw), days(block.Quarter), days(block.Hour)}, true
 }

@@ -22,6 +22,7 @@ type upkeep struct {
 	maintenance sync.Mutex
 	layouts     *block.Layouts
 	unusable    map[int64]block.ID // blocks that cannot be unpacked
+	schemaless  map[int64]block.ID // blocks that cannot be until a schema comes back
 	packed      float64            // octets a value of such blocks, learned from those before
 	compacted   int64              // wall time, Unix ms, up to which everything is compacted; 0: not known yet
 	pressed     bool               // the budget is short
@@ -32,12 +33,13 @@ type upkeep struct {
 	lentMu sync.Mutex
 	lent   map[int64]time.Time // blocks that are on their way, by number
 
+	taught  atomic.Bool  // a schema was written since maintenance ran last
 	acked   atomic.Bool  // something was delivered since barrenAt
 	coarser atomic.Int64 // readings that became part of a rollup since Open
 }
 
 func newUpkeep() upkeep {
-	return upkeep{packed: 0.5, unusable: map[int64]block.ID{}, barren: map[choice]bool{}, lent: map[int64]time.Time{}}
+	return upkeep{packed: 0.5, unusable: map[int64]block.ID{}, schemaless: map[int64]block.ID{}, barren: map[choice]bool{}, lent: map[int64]time.Time{}}
 }
 
 // maintainEvery is how often it is looked whether there is something to do.
@@ -82,6 +84,9 @@ func (b *Buffer) Maintain() error {
 func (b *Buffer) maintainOnce() (more bool, err error) {
 	b.maintenance.Lock()
 	defer b.maintenance.Unlock()
+	if b.taught.Swap(false) {
+		clear(b.schemaless)
+	}
 	if err := b.sweepLarge(); err != nil {
 		return false, err
 	}

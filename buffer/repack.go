@@ -82,7 +82,8 @@ func (p *repack) sections(r *store.Row, want func(source string) bool) (out []bl
 		return err
 	})
 	if err == nil && missing > 0 {
-		err = fmt.Errorf("%w: a schema is not here", block.ErrDamaged)
+		p.b.schemaless[r.Seq] = r.ID
+		return nil, errUnusable
 	}
 	if errors.Is(err, block.ErrDamaged) {
 		p.b.log.Error("a block cannot be unpacked, and stays as it is", "block", r.ID.String(), "error", err)
@@ -103,7 +104,7 @@ var errUnusable = errors.New("a block cannot be unpacked")
 // must not stop the rest.
 func (b *Buffer) anew(rows []store.Row, f func([]store.Row) (bool, error)) (done bool, err error) {
 	for {
-		rows = slices.DeleteFunc(slices.Clone(rows), func(r store.Row) bool { return b.unusable[r.Seq] == r.ID })
+		rows = slices.DeleteFunc(slices.Clone(rows), func(r store.Row) bool { return b.unusable[r.Seq] == r.ID || b.schemaless[r.Seq] == r.ID })
 		if len(rows) == 0 {
 			return false, nil
 		}
@@ -358,7 +359,7 @@ func inOrder(s []block.Section) []block.Section {
 	for _, x := range s {
 		if n := len(out); n > 0 {
 			l := &out[n-1]
-			if l.Rollup == nil && x.Rollup == nil && l.First+uint64(len(l.Batches)) == x.First && alike(l.Schema, x.Schema) {
+			if l.Rollup == nil && x.Rollup == nil && l.First+uint64(len(l.Batches)) == x.First && compatible(l.Schema, x.Schema) {
 				if l.Schema == (block.ID{}) {
 					l.Schema = x.Schema
 				}
@@ -371,9 +372,9 @@ func inOrder(s []block.Section) []block.Section {
 	return out
 }
 
-// alike tells whether batches of two schemas can stand together: where there are no
+// compatible tells whether batches of two schemas can stand together: where there are no
 // values any schema will do.
-func alike(a, b block.ID) bool { return a == b || a == (block.ID{}) || b == (block.ID{}) }
+func compatible(a, b block.ID) bool { return a == b || a == (block.ID{}) || b == (block.ID{}) }
 
 // numberOf counts the readings of rows.
 func numberOf(rows []store.Row) (n int) {

@@ -160,16 +160,11 @@ func (b *Buffer) drop(tx *store.Tx, need int64, class block.Class) (freed int64,
 			if freed >= need {
 				break
 			}
-			h := r.Head
-			if err := tx.Clocks(b.probe).Correct(&h); err != nil {
+			gaps, err := b.gapsOf(tx, &r, ReasonBudget)
+			if err != nil {
 				return freed, err
 			}
-			for i := range r.Cover {
-				c := &r.Cover[i]
-				g := store.Gap{Epoch: r.Epoch, Source: c.Source, Range: c.Range(), T0: r.T0, T1: r.T1, Reason: ReasonBudget}
-				if !h.Sure {
-					g.T0, g.T1 = 0, 0
-				}
+			for _, g := range gaps {
 				if err := tx.PutGap(b.probe, g); err != nil {
 					return freed, err
 				}
@@ -182,4 +177,22 @@ func (b *Buffer) drop(tx *store.Tx, need int64, class block.Class) (freed int64,
 		}
 	}
 	return freed, nil
+}
+
+// gapsOf says what is missing without a block, and when that was: not where its clock
+// never was sure.
+func (b *Buffer) gapsOf(tx *store.Tx, r *store.Row, reason string) (out []store.Gap, err error) {
+	h := r.Head
+	if err := tx.Clocks(b.probe).Correct(&h); err != nil {
+		return nil, err
+	}
+	for i := range r.Cover {
+		c := &r.Cover[i]
+		g := store.Gap{Epoch: r.Epoch, Source: c.Source, Range: c.Range(), T0: r.T0, T1: r.T1, Reason: reason}
+		if !h.Sure {
+			g.T0, g.T1 = 0, 0
+		}
+		out = append(out, g)
+	}
+	return out, nil
 }

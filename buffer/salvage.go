@@ -101,10 +101,14 @@ type salvage struct {
 	turn   time.Time                // when the present turn began
 	queue  []salvaged
 	size   int
-	full   bool // no room is left
+	// partial are pending blocks of which a schema is lost. They come after those that
+	// are whole, for the same readings may be in one of these.
+	partial []store.Found
+	full    bool // no room is left
 
-	blocks, readings, schemas       int // taken in
-	known, damaged, unread, noSpace int // blocks: here already, not whole, without schema, without room
+	blocks, readings, schemas int // taken in
+	known, damaged, noSpace   int // blocks: here already, damaged, without room
+	unread, waiting           int // blocks of which a schema is lost: delivered ones, pending ones (these are taken in)
 }
 
 // batches is what ranges of numbers are of.
@@ -118,6 +122,7 @@ type salvaged struct {
 	*block.Block
 	pending bool
 	schemas map[block.ID][]byte
+	whole   bool // those are all that it needs
 }
 
 func (b *Buffer) salvage(a *store.Aside) error {
@@ -140,7 +145,7 @@ func (b *Buffer) salvage(a *store.Aside) error {
 				return err
 			}
 			if w.Pending(x) == pending && (pending || !s.full) {
-				if err := s.block(x, pending); err != nil {
+				if err := s.block(x, pending, false); err != nil {
 					return err
 				}
 			}
@@ -148,6 +153,15 @@ func (b *Buffer) salvage(a *store.Aside) error {
 		if err := s.take(); err != nil {
 			return err
 		}
+		for _, x := range s.partial {
+			if err := s.block(x, true, true); err != nil {
+				return err
+			}
+		}
+		if err := s.take(); err != nil {
+			return err
+		}
+		s.partial = nil
 		s.full = false // delivered blocks may fit where pending ones did not
 	}
 	if err := s.gaps(); err != nil {
@@ -238,8 +252,10 @@ func (s *salvage) held(h *block.Head) bool {
 	return true
 }
 
-// block puts one block in line, if it is one that is wanted.
-func (s *salvage) block(at store.Found, pending bool) error {
+// block puts one block in line, if it is one that is wanted. One of which a schema is
+// lost is wanted where it is pending, for the hub may have the schema, or its source
+// brings it again; it is left for later unless partial ones are welcome.
+func (s *salvage) block(at store.Found, pending, partial bool) error {
 	x, probe, err := s.w.Block(at)
 	if err != nil {
 		if pending && !s.w.LogOnly() { // else it was deleted and its chain used again, or the hub has it
@@ -258,17 +274,20 @@ func (s *salvage) block(at store.Found, pending bool) error {
 		s.known++
 		return nil
 	}
-	q := salvaged{Block: x, pending: pending, schemas: map[block.ID][]byte{}}
-	for _, id := range x.Schemas() {
-		bytes, err := s.schema(id)
-		if err != nil {
-			return err
-		}
-		if bytes == nil {
-			s.unread++ // nobody could ever read it
-			return nil
-		}
-		q.schemas[id] = bytes
+	q := salvaged{Block: x, pending: pending}
+	if q.schemas, q.whole, err = s.schemasOf(x); err != nil {
+		return err
+	}
+	switch {
+	case q.whole:
+	case !pending:
+		s.unread++
+		return nil
+	case !partial:
+		s.partial = append(s.partial, at)
+		return nil
+	default:
+		s.waiting++
 	}
 	s.hold(&x.Head)
 	s.queue = append(s.queue, q)
@@ -278,6 +297,24 @@ func (s *salvage) block(at store.Found, pending bool) error {
 	return s.take()
 }
 
+// schemasOf returns the schemas that a block needs, as far as they are here or in the
+// wreck, and whether those are all.
+func (s *salvage) schemasOf(x *block.Block) (schemas map[block.ID][]byte, whole bool, err error) {
+	schemas, whole = map[block.ID][]byte{}, true
+	for _, id := range x.Schemas() {
+		bytes, err := s.schema(id)
+		if err != nil {
+			return nil, false, err
+		}
+		if bytes == nil {
+			whole = false
+			continue
+		}
+		schemas[id] = bytes
+	}
+	return schemas, whole, nil
+}
+
 // schema returns a schema that is here or in the wreck.
 func (s *salvage) schema(id block.ID) (bytes []byte, err error) {
 	for i := range s.queue {
@@ -285,7 +322,11 @@ func (s *salvage) schema(id block.ID) (bytes []byte, err error) {
 			return bytes, nil
 		}
 	}
-	if bytes, err = s.b.SchemaBytes(id); bytes == nil && err == nil {
+	err = s.b.view(func(tx *store.Tx) error {
+		bytes, err = tx.SchemaBytes(id)
+		return err
+	})
+	if bytes == nil && err == nil {
 		bytes = s.w.Schema(id)
 	}
 	return bytes, err
@@ -330,6 +371,7 @@ func (s *salvage) take() error {
 	s.blocks += done.blocks
 	s.readings += done.readings
 	s.schemas += done.schemas
+	b.taught.Store(true)
 	s.known += done.known
 	s.noSpace += done.noSpace
 	s.full = done.full
@@ -426,8 +468,10 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 			}
 		}
 	}
-	if err := s.supersede(tx, q); err != nil {
-		return err
+	if q.whole {
+		if err := s.supersede(tx, q); err != nil {
+			return err
+		}
 	}
 	done.blocks++
 	done.readings += q.Readings
@@ -608,8 +652,11 @@ func (s *salvage) missing() (n uint64, err error) {
 // tell leaves an event about what was salvaged and what was not.
 func (s *salvage) tell(name string, missing uint64) {
 	s.b.log.Info("salvaged what could be read of a database that was set aside", "name", name, "blocks", s.blocks, "readings", s.readings, "schemas", s.schemas,
-		"known", s.known, "damaged", s.damaged, "without_schema", s.unread, "without_room", s.noSpace, "batches_not_here", missing)
-	text := fmt.Sprintf("%d readings in %d blocks and %d schemas came back out of a database that was set aside.", s.readings, s.blocks, s.schemas)
+		"known", s.known, "damaged", s.damaged, "without_schema", s.unread, "waiting_for_schema", s.waiting, "without_room", s.noSpace, "batches_not_here", missing)
+	text := fmt.Sprintf("%d readings in %d blocks came back out of a database that was set aside.", s.readings, s.blocks)
+	if s.waiting > 0 {
+		text += fmt.Sprintf(" %d of these blocks lost their schemas and can be read when the hub has them or their sources are collected again.", s.waiting)
+	}
 	if lost := s.damaged + s.unread; lost > 0 {
 		text += fmt.Sprintf(" Up to %d blocks could not be read.", lost)
 	}
@@ -620,13 +667,13 @@ func (s *salvage) tell(name string, missing uint64) {
 		text += fmt.Sprintf(" %d batches are not here; the next account says which the hub has.", missing)
 	}
 	severity := collectors.Info
-	if s.damaged+s.unread+s.noSpace > 0 {
+	if s.damaged+s.unread+s.waiting+s.noSpace > 0 {
 		severity = collectors.Warning
 	}
 	count := func(name string, n int) collectors.Label { return collectors.Label{Name: name, Value: strconv.Itoa(n)} }
 	s.b.tell(collectors.Event{Kind: "buffer_salvage", Severity: severity, Text: collectors.Clip(text, collectors.MaxText), Labels: []collectors.Label{
 		{Name: "kept_as", Value: collectors.Clip(name, collectors.MaxText)},
 		count("blocks", s.blocks), count("readings", s.readings), count("schemas", s.schemas), count("known", s.known),
-		count("damaged", s.damaged), count("without_schema", s.unread), count("without_room", s.noSpace), count("batches_not_here", int(missing)),
+		count("damaged", s.damaged), count("without_schema", s.unread), count("waiting_for_schema", s.waiting), count("without_room", s.noSpace), count("batches_not_here", int(missing)),
 	}})
 }

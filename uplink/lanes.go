@@ -162,9 +162,9 @@ func (x *session) publish(p store.Pending) error {
 		var err error
 		topic = x.opt.Site.Converted(x.cfg.Format)
 		if payloads, err = x.opt.Converter(p.Bytes); err != nil {
-			// It cannot be sent in this form, today or tomorrow, and must not stop the rest.
-			x.log.Error("a block cannot be converted and is left out", "format", x.cfg.Format, "block", p.ID.String(), "error", err)
-			x.park(p.ID)
+			// It must not stop the rest. Where only a schema is missing that may come back.
+			x.log.Error("a block cannot be converted now and is left out", "format", x.cfg.Format, "block", p.ID.String(), "error", err)
+			x.parkLacking(p.ID)
 			return nil
 		}
 		if len(payloads) == 0 { // it holds nothing that the format can say
@@ -210,12 +210,12 @@ func (x *session) introduce(b []byte) error {
 		if x.introduced[id] {
 			continue
 		}
-		x.introduced[id] = true
 		s, err := x.opt.Buffer.SchemaBytes(id)
 		if err != nil {
 			return err
 		}
-		if s != nil {
+		if s != nil { // else with a later block: it may come back
+			x.introduced[id] = true
 			schemas = append(schemas, s)
 		}
 	}
@@ -323,6 +323,18 @@ func (x *session) park(id block.ID) {
 		x.parked[id] = true
 	}
 	x.stats.parked.Add(1)
+}
+
+// lackingFor is after what time it is looked whether the schema of a block that was
+// left out for want of it has come back with its source.
+const lackingFor = time.Hour
+
+// parkLacking leaves a block out whose schema is not here.
+func (x *session) parkLacking(id block.ID) {
+	x.park(id)
+	if x.lacking.IsZero() {
+		x.lacking = time.Now()
+	}
 }
 
 // unpark gives what was left out another chance; tried is how often it counts as

@@ -89,7 +89,7 @@ func (x *session) missing(ms []wire.Missing) error {
 		}
 		if !complete {
 			x.land(f)
-			x.park(f.ID)
+			x.parkLacking(f.ID)
 			continue
 		}
 		t := x.tries[f.ID]

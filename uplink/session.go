@@ -36,9 +36,10 @@ type session struct {
 
 	asking        bool // an account was sent
 	daily, hourly time.Time
-	drained       bool // an account was sent since the backlog is gone
-	caughtUp      bool // a status was sent since then
-	revisit       bool // what was parked is to have a second chance
+	drained       bool      // an account was sent since the backlog is gone
+	caughtUp      bool      // a status was sent since then
+	lacking       time.Time // since when a block is parked whose schema is not here; zero: none is
+	revisit       bool      // what was parked is to have a second chance
 }
 
 // sent is a published message that waits for its PUBACK; of a block's messages
@@ -254,6 +255,10 @@ func (x *session) timers() error {
 		if err := x.status(); err != nil {
 			return err
 		}
+	}
+	if !x.lacking.IsZero() && now.Sub(x.lacking) > lackingFor {
+		x.lacking = time.Time{}
+		x.unpark(0)
 	}
 	if x.cfg.Ack == AckBroker {
 		return nil

@@ -2,7 +2,7 @@ package uplink
 
 import (
 	"context"
-	"fmt"
+	"strings"
 )
 
 // MaxMessage is the largest payload that may be published: a link that stalls is
@@ -97,7 +97,7 @@ func (e *LinkError) Error() string {
 		s += ": " + string(e.Reason)
 	}
 	if e.Err != nil {
-		s += fmt.Sprintf(": %v", e.Err)
+		s += ": " + strings.TrimPrefix(e.Err.Error(), string(e.Stage)+" ") // package net says "dial", too
 	}
 	if e.Hint != "" {
 		s += " (" + e.Hint + ")"

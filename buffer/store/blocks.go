@@ -226,10 +226,10 @@ func (t *Tx) addPending(seq int64, class block.Class, id block.ID, size, reading
 	return nil
 }
 
-// Deliver marks the block of that name as delivered; it returns how many readings
-// that were, and whether one was pending under it.
-func (t *Tx) Deliver(id block.ID) (readings int, ok bool, err error) {
-	err = t.queryRow("DELETE FROM pending WHERE id=? RETURNING readings", id[:]).Scan(&readings)
+// Deliver marks the block of that name as delivered, if it is pending under this
+// number; it returns how many readings that were, and whether it was.
+func (t *Tx) Deliver(seq int64, id block.ID) (readings int, ok bool, err error) {
+	err = t.queryRow("DELETE FROM pending WHERE seq=? AND id=? RETURNING readings", seq, id[:]).Scan(&readings)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -294,12 +294,36 @@ func (t *Tx) Drop(seq int64) error {
 	return err
 }
 
-// HasBlock tells whether the block is here. It looks where its times or, for one
-// that nobody has heard of yet, its being pending would put it.
-func (t *Tx) HasBlock(b *block.Block, probe int64) (ok bool, err error) {
-	err = t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=?1 AND t1=?2 AND id=?3) OR EXISTS(SELECT 1 FROM pending WHERE id=?3)",
-		probe, b.Wall(b.T1), b.ID[:]).Scan(&ok)
-	return ok, err
+// Present tells which of the blocks are here. It looks where their times would put
+// them and, for those that nobody has heard of yet, through all that is pending.
+func (t *Tx) Present(probe int64, blocks []*block.Block) (map[block.ID]bool, error) {
+	here, rest := map[block.ID]bool{}, map[block.ID]bool{}
+	for _, b := range blocks {
+		var ok bool
+		err := t.queryRow("SELECT EXISTS(SELECT 1 FROM block WHERE probe=? AND t1=? AND id=?)", probe, b.Wall(b.T1), b.ID[:]).Scan(&ok)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			here[b.ID] = true
+		} else {
+			rest[b.ID] = true
+		}
+	}
+	if len(rest) == 0 {
+		return here, nil
+	}
+	err := t.each("SELECT id FROM pending", nil, func(scan func(...any) error) error {
+		var name []byte
+		if err := scan(&name); err != nil {
+			return err
+		}
+		if id, ok := block.IDFrom(name); ok && rest[id] {
+			here[id] = true
+		}
+		return nil
+	})
+	return here, err
 }
 
 // Pending is a block that waits to be sent.

@@ -197,7 +197,7 @@ func (h *history) batch(x *collectors.Batch, hd *block.Head) {
 		return
 	}
 	if x.Schema == nil {
-		if x.Outcome.Result != collectors.OK { // else it has events only
+		if r := x.Outcome.Result; r != collectors.OK && r != collectors.Partial { // else it has events only, or its schema was lost
 			h.holes[x.Source] = append(h.holes[x.Source], Hole{t, x.Outcome, 1})
 			h.n++
 		}

@@ -35,9 +35,11 @@ import (
 // The marks by which a database of ours is known, and the version of its tables.
 const (
 	applicationID = 0x53505242 // "SPRB"
-	userVersion   = 2
+	userVersion   = 3
 )
 
+// tables is what a new database has. A column more is also one more in the shapes of
+// wreck.go, by which salvage tells rows.
 const tables = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE probe(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -48,7 +50,6 @@ CREATE TABLE block(seq INTEGER PRIMARY KEY AUTOINCREMENT, probe INTEGER, id BLOB
 	t0 INTEGER, t1 INTEGER, readings INTEGER, boot BLOB, shift INTEGER, head BLOB NOT NULL, body BLOB NOT NULL);
 CREATE INDEX block_time ON block(probe, t1, t0);
 CREATE TABLE pending(seq INTEGER PRIMARY KEY, class INTEGER, id BLOB, size INTEGER, readings INTEGER);
-CREATE INDEX pending_id ON pending(id);
 CREATE TABLE gap(probe INTEGER, epoch INTEGER, source TEXT, first INTEGER, count INTEGER, t0 INTEGER, t1 INTEGER, reason TEXT,
 	PRIMARY KEY(probe, epoch, source, first)) WITHOUT ROWID;
 CREATE TABLE have(probe INTEGER, epoch INTEGER, tier INTEGER, ranges BLOB, PRIMARY KEY(probe, epoch, tier)) WITHOUT ROWID;
@@ -68,6 +69,8 @@ CREATE TABLE clock(probe INTEGER, boot BLOB, offset INTEGER, sure INTEGER, at IN
 var upgrades = []string{
 	`ALTER TABLE block ADD COLUMN boot BLOB; ALTER TABLE block ADD COLUMN shift INTEGER;
 	ALTER TABLE epoch ADD COLUMN n INTEGER; ALTER TABLE epoch ADD COLUMN at INTEGER; ALTER TABLE epoch ADD COLUMN sure INTEGER;` + clockTables,
+	// It cost two pages for each block, one when it came and one when it went.
+	"DROP INDEX IF EXISTS pending_id;",
 }
 
 // Why a database cannot be used; Open's errors wrap one of them where it is the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -21,10 +22,12 @@ import (
 func verifyCommand(data *string) *cobra.Command {
 	var site, from, to string
 	var asJSON, bySource bool
+	var maxAge time.Duration
 	c := &cobra.Command{
 		Use: "verify", Short: "What is complete, dropped, pending, lost", Args: cobra.NoArgs,
 		Long: "What the hub can prove, from what it has stored and what the boxes' accounts say exists. It counts batches: what one poll of\n" +
-			"one source gave. It exits with 0 when everything expected is stored, with 1 when not.\n\n" +
+			"one source gave. It exits with 0 when everything expected is stored, with 1 when not. What a box has collected since its last\n" +
+			"account is not known here: --max-age says how old that may be.\n\n" +
 			"--from and --to (2026-11-23T10:00:00Z or a date) choose the runs of a box that lived then.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			f, err := parseTime(from)
@@ -58,7 +61,7 @@ func verifyCommand(data *string) *cobra.Command {
 				if err != nil {
 					return &exit{unknown, err}
 				}
-				complete = complete && p.Complete
+				complete = complete && p.Complete && (maxAge == 0 || accountAge(p) <= maxAge)
 				if asJSON {
 					if err := json.NewEncoder(c.OutOrStdout()).Encode(p); err != nil {
 						return err
@@ -77,9 +80,33 @@ func verifyCommand(data *string) *cobra.Command {
 	f.StringVar(&site, "site", "", "TENANT/SITE (default: all)")
 	f.StringVar(&from, "from", "", "since when")
 	f.StringVar(&to, "to", "", "until when")
+	f.DurationVar(&maxAge, "max-age", 0, "exit with 1 when a box's last account is older, such as 24h (default: whatever its age)")
 	f.BoolVar(&asJSON, "json", false, "one JSON object a line and site")
 	f.BoolVar(&bySource, "sources", false, "every source of its own")
 	return c
+}
+
+// accountAge is how long ago a box has said last what exists; for ever where it never
+// has.
+func accountAge(p *hub.Proof) time.Duration {
+	t, err := time.Parse(time.RFC3339, p.AsOf)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return max(0, time.Since(t))
+}
+
+// roughly writes a duration as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d > 48*time.Hour:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	case d > 2*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d > 2*time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
 }
 
 func parseTime(s string) (int64, error) {
@@ -117,7 +144,7 @@ func printProof(w io.Writer, p *hub.Proof) {
 	}
 	fmt.Fprintf(w, "%s: %s", p.Site, verdict)
 	if p.AsOf != "" {
-		fmt.Fprintf(w, ", as of %s", p.AsOf)
+		fmt.Fprintf(w, ", as of %s (%s ago)", p.AsOf, roughly(accountAge(p)))
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,6 +39,9 @@ func historyCommand(path *string) *cobra.Command {
 			}
 			if err != nil {
 				return &exit{usage, err}
+			}
+			if until := q.To; q.From != 0 && until != 0 && q.From > until {
+				return &exit{usage, fmt.Errorf("--from (%s) is later than --to (%s)", from, to)}
 			}
 			st, err := store.Open(site.Buffer.Path, store.Options{ReadOnly: true})
 			if errors.Is(err, os.ErrNotExist) {
@@ -199,9 +203,13 @@ func historyTable(out *bufio.Writer, p *store.Points, loc *time.Location) {
 		}
 		unit := p.Series.Unit
 		if x.Unsure {
-			unit += " (clock unsure)"
+			unit = strings.TrimSpace(unit + " (clock unsure)")
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05"), v, unit, rolledWords(p.Series.Kind, x.Rolled))
+		cells := []string{time.UnixMilli(x.T).In(loc).Format("2006-01-02 15:04:05 MST"), v, unit, rolledWords(p.Series.Kind, x.Rolled)}
+		for len(cells) > 2 && cells[len(cells)-1] == "" {
+			cells = cells[:len(cells)-1]
+		}
+		fmt.Fprintf(t, "  %s\n", strings.Join(cells, "\t"))
 	}
 	t.Flush()
 }

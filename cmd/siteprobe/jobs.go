@@ -20,11 +20,12 @@ import (
 // settings have not changed, with all that they have learned, from one site file
 // to the next.
 type jobs struct {
-	pinger *check.Pinger
-	clock  *host.Clock
-	scope  scope.Config
-	dialer *scope.Dialer
-	made   map[string]made // by source
+	pinger  *check.Pinger
+	sockets *snmp.Sockets
+	clock   *host.Clock
+	scope   scope.Config
+	dialer  *scope.Dialer
+	made    map[string]made // by source
 }
 
 // made is a collector and the settings it was made of.
@@ -34,8 +35,11 @@ type made struct {
 }
 
 func newJobs(clock *host.Clock) *jobs {
-	return &jobs{pinger: check.NewPinger(), clock: clock}
+	return &jobs{pinger: check.NewPinger(), sockets: snmp.NewSockets(), clock: clock}
 }
+
+// close closes what the collectors share, after the last of them has ended.
+func (j *jobs) close() error { return j.sockets.Close() }
 
 // maxTimeout bounds one collection, however seldom it runs.
 const maxTimeout = 2 * time.Minute
@@ -57,7 +61,7 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		labels := labelsOf(d.Labels)
 		if len(set.Credentials) > 0 {
 			c := snmp.Config{Device: d.Name, Address: d.Address, Credentials: set.Credentials, Timeout: set.Timeout, Retries: set.Retries, Labels: labels}
-			b.add("device/"+d.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return snmp.New(c, dialer) })
+			b.add("device/"+d.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return snmp.New(c, dialer, snmp.WithSockets(j.sockets)) })
 		}
 		switch {
 		case d.Ping && len(set.Credentials) > 0: // beside SNMP it is a source of its own, of a name that the site file cannot give

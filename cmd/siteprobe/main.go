@@ -7,6 +7,8 @@
 //	siteprobe poll           poll once and print the readings
 //	siteprobe status         what the daemon is doing
 //	siteprobe history        readings out of the local buffer
+//	siteprobe snmp           look at one device by SNMP: walk, get, identify
+//	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
 //
 // Exit codes: 0 fine; 1 the answer is bad news; 2 wrong usage or config; 3 could
@@ -92,7 +94,8 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var path string
 	root.PersistentFlags().StringVarP(&path, "config", "c", "/etc/siteprobe/siteprobe.yaml", "the site file")
-	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path), &cobra.Command{
+	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path))
+	root.AddCommand(snmpCommand(&path), profileCommand(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
 	})

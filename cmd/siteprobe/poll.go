@@ -31,7 +31,9 @@ func pollCommand(path *string) *cobra.Command {
 				return err
 			}
 			clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
-			js, err := newJobs(clock).of(site)
+			all := newJobs(clock)
+			defer all.close()
+			js, err := all.of(site)
 			if err != nil {
 				return &exit{usage, err}
 			}

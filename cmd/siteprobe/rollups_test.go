@@ -79,9 +79,9 @@ func TestHistoryTableOfRollups(t *testing.T) {
 	historyTable(w, rolledPoints(collectors.Gauge, collectors.GaugeValue(19./3), block.Cell{Count: 15, Min: 3.1, Max: 9.4}, block.Quarter), time.UTC)
 	w.Flush()
 	want := "m  (gauge)\n" +
-		"  1970-01-01 00:00:00  6.333333333333333  bytes  \n" +
-		"  1970-01-01 00:00:00  -                  bytes  \n" +
-		"  1970-01-01 00:14:59  6.33333            bytes  15 min: 15 readings, 3.1 to 9.4\n"
+		"  1970-01-01 00:00:00 UTC  6.333333333333333  bytes\n" +
+		"  1970-01-01 00:00:00 UTC  -                  bytes\n" +
+		"  1970-01-01 00:14:59 UTC  6.33333            bytes  15 min: 15 readings, 3.1 to 9.4\n"
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Error(d)
 	}

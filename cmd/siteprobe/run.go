@@ -112,13 +112,14 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	notify(log, daemon.SdNotifyStopping)
 	log.Info("siteprobe stops")
 	collecting.Wait()
+	socketsErr := d.jobs.close()
 	d.receivers.close()
 	flushErr := buf.Flush()
 	stopSending()
 	senders.Wait()
 	stopServing()
 	others.Wait()
-	return errors.Join(schedErr, flushErr, buf.Close())
+	return errors.Join(schedErr, socketsErr, flushErr, buf.Close())
 }
 
 // appliance is what a running daemon is made of.

@@ -3,6 +3,7 @@ package snmp
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
 )
 
@@ -23,7 +25,7 @@ const benchPorts = 48
 
 func BenchmarkPoll(b *testing.B) {
 	agent := serve(b, snmptest.Config{MIB: snmptest.Switch(benchPorts)})
-	c := collectorOf(b, Config{Address: agent.Addr().String(), Timeout: 3 * time.Second, NamesEvery: time.Hour})
+	c := collectorOf(b, Config{Address: agent.Addr().String(), Timeout: 3 * time.Second, NamesEvery: time.Hour}, WithSockets(socketsOf(b)))
 	for range 5 { // names, and then the pace
 		mustPoll(b, c)
 	}
@@ -36,6 +38,60 @@ func BenchmarkPoll(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(benchPorts*9+1), "ns/reading")
+}
+
+// BenchmarkParse reads one answer of 275 variables with our reader and with
+// gosnmp's.
+func BenchmarkParse(b *testing.B) {
+	agent := serve(b, snmptest.Config{MIB: snmptest.Switch(benchPorts)})
+	conn, err := net.Dial("udp", agent.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	r := pdu.Request{Type: pdu.TypeGetBulk, Community: "public", ID: 1, MaxRepetitions: 25}
+	for _, column := range []string{ifs + "7", ifs + "8", ifs + "13", ifs + "14", ifs + "19", ifs + "20", ifx + "1", ifx + "6", ifx + "10", ifx + "15", ifx + "18"} {
+		r.OIDs = append(r.OIDs, pdu.MustOID(column))
+	}
+	if _, err := conn.Write(r.Append(nil)); err != nil {
+		b.Fatal(err)
+	}
+	msg := make([]byte, 1<<16)
+	n, err := conn.Read(msg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	msg = msg[:n]
+	for _, reader := range []struct {
+		name string
+		read func() int
+	}{
+		{"ours", func() func() int {
+			var vbs []pdu.Varbind
+			return func() int {
+				_, vbs, err = pdu.ReadMessage(msg, vbs[:0])
+				return len(vbs)
+			}
+		}()},
+		{"gosnmp", func() func() int {
+			g := &gosnmp.GoSNMP{Version: gosnmp.Version2c}
+			return func() int {
+				var p *gosnmp.SnmpPacket
+				p, err = g.SnmpDecodePacket(msg)
+				return len(p.Variables)
+			}
+		}()},
+	} {
+		b.Run(reader.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if n = reader.read(); err != nil || n != 275 {
+					b.Fatal(n, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/275, "ns/varbind")
+		})
+	}
 }
 
 // BenchmarkMemory tells what stays in memory of each device between polls.
@@ -52,8 +108,9 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		before := live()
 		cs := make([]*Collector, devices)
+		sockets := socketsOf(b)
 		for i := range cs {
-			cs[i] = collectorOf(b, Config{Address: agent.Addr().String(), Device: fmt.Sprintf("switch-%d", i)})
+			cs[i] = collectorOf(b, Config{Address: agent.Addr().String(), Device: fmt.Sprintf("switch-%d", i)}, WithSockets(sockets))
 			for range 3 {
 				mustPoll(b, cs[i])
 			}

@@ -11,31 +11,39 @@ import (
 // is one for each column of each row of each device, so it is small; the text of
 // the few objects that have some is kept elsewhere.
 type cell struct {
-	num uint64
+	num uint64 // the last poll's until this one's is there
 	tag byte
 	// known: it has been seen since the row was, so there is a series for it.
 	known bool
 	pin   pinState // of a column that stands in for another
+	// kind is what the reading is where the profile leaves it to the device: told
+	// by its first value.
+	kind collectors.Kind
 }
 
-// set takes a value over, the text of a text object to where text points. What is
-// absent or NULL leaves both as they were.
-func (c *cell) set(v *pdu.Varbind, text *string) {
+// set takes a value over, and its text to where text points. What is absent or
+// NULL leaves both as they were.
+func (c *cell) set(o *object, v *pdu.Varbind, text *kept) {
 	if v.Absent() || v.Tag == pdu.TagNull || v.Tag == 0 {
 		return
 	}
 	if text != nil {
-		if now := v.Text(); now != *text {
-			*text = now
-		}
+		text.keep(v)
 	}
 	c.tag, c.num, c.known = v.Tag, v.Num, true
+	if isOctets(v.Tag) && o.wantsNumber() {
+		if tag, num, ok := numberOf(o.conv, v); ok {
+			c.tag, c.num = tag, num
+		}
+	}
+	if o.kind == 0 && c.kind == 0 {
+		c.kind = kindOf(o, c.tag)
+	}
 }
 
 // value is the reading of the kind that the plan says the object has, or a missing
-// one where the device sent what cannot be read so: kinds are never guessed. A
-// text object's text is at text.
-func (c *cell) value(kind collectors.Kind, text *string) collectors.Value {
+// one where the device sent what cannot be read so.
+func (c *cell) value(kind collectors.Kind) collectors.Value {
 	switch kind {
 	case collectors.Counter:
 		if c.counts() {
@@ -48,10 +56,6 @@ func (c *cell) value(kind collectors.Kind, text *string) collectors.Value {
 	case collectors.Gauge:
 		if f, ok := c.float(); ok {
 			return collectors.GaugeValue(f)
-		}
-	case collectors.Text:
-		if c.tag != 0 && text != nil {
-			return collectors.TextValue(*text)
 		}
 	}
 	return collectors.Value{}

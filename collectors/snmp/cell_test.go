@@ -18,7 +18,10 @@ func TestCellValue(t *testing.T) {
 		{"counter64", pdu.Varbind{Tag: pdu.TagCounter64, Num: math.MaxUint64}, collectors.Counter, "18446744073709551615"},
 		{"a counter sent as an integer", pdu.Varbind{Tag: pdu.TagInteger, Num: 7}, collectors.Counter, "7"},
 		{"a negative counter", pdu.Varbind{Tag: pdu.TagInteger, Num: math.MaxUint64}, collectors.Counter, "-"},
-		{"a counter sent as text", pdu.Varbind{Tag: pdu.TagOctets, Bytes: []byte("7")}, collectors.Counter, "-"},
+		{"a counter sent as text", pdu.Varbind{Tag: pdu.TagOctets, Bytes: []byte("7")}, collectors.Counter, "7"},
+		{"a gauge sent as text", pdu.Varbind{Tag: pdu.TagOctets, Bytes: []byte(" 0.12\x00")}, collectors.Gauge, "0.12"},
+		{"a counter sent as words", pdu.Varbind{Tag: pdu.TagOctets, Bytes: []byte("seven")}, collectors.Counter, "-"},
+		{"infinity", pdu.Varbind{Tag: pdu.TagOctets, Bytes: []byte("Inf")}, collectors.Gauge, "-"},
 		{"a state outside its enumeration", pdu.Varbind{Tag: pdu.TagInteger, Num: 7}, collectors.State, "7"},
 		{"a negative state", pdu.Varbind{Tag: pdu.TagInteger, Num: math.MaxUint64}, collectors.State, "-1"},
 		{"a state sent as a gauge", pdu.Varbind{Tag: pdu.TagGauge32, Num: 2}, collectors.State, "2"},
@@ -34,10 +37,14 @@ func TestCellValue(t *testing.T) {
 		{"endOfMibView", pdu.Varbind{Tag: pdu.TagEndOfMibView}, collectors.State, "-"},
 		{"an unknown tag", pdu.Varbind{}, collectors.Gauge, "-"},
 	} {
+		o := object{kind: test.kind}
 		var c cell
-		var text string
-		c.set(&test.v, &text)
-		v := c.value(test.kind, &text)
+		var text kept
+		c.set(&o, &test.v, &text)
+		v := c.value(test.kind)
+		if test.kind == collectors.Text {
+			v = (&special{o: &o, cell: &c, text: &text}).value(test.kind)
+		}
 		got := v.Format(test.kind)
 		if v.Missing() {
 			got = "-"

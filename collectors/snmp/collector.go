@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +26,10 @@ type Collector struct {
 	resolve Resolver
 	now     func() time.Time
 	dial    func(context.Context, attempt) (link, error)
+	kinds   *Kinds
+
+	sockets *Sockets // that SNMPv2c is spoken through
+	own     bool     // they are nobody else's
 
 	mu     sync.Mutex
 	closed bool
@@ -40,11 +42,18 @@ type Collector struct {
 	failures    int  // polls in a row without an answer
 
 	// The device.
-	plan    plan
-	scalars []cell   // as in the plan
-	texts   []string // of those that are text; as in the plan
-	lacks   []bool   // scalars that v1 has refused; forgotten when names are read
+	plan    *plan
+	is      identity
+	scalars *table // of one row
+	front   []int  // of the scalars, those that a poll begins with
+	lacks   []bool // scalars that the device does not have; forgotten when names are read
+	asked   []bool // scalars that were asked for in this poll
+	which   []int
+	atOnce  int // scalars in one request
+	cols    []column
+	owner   []uint8 // of each column, the table
 	tables  []*table
+	groups  []group
 	walker  walker
 	leading leading
 	layout  *layout
@@ -52,12 +61,15 @@ type Collector struct {
 	up      uptime    // at the last poll
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
+	odd     string    // the oddity that has been told of
 
-	upIndex, changedIndex int
+	shown shown // to others than Collect
 
 	// The poll.
+	start      time.Time
 	took, pdus cell
 	events     []collectors.Event
+	eventText  int // bytes of them
 }
 
 // An Option changes a collector in the making.
@@ -67,8 +79,13 @@ type Option func(*Collector)
 // and of the last sysUpTime.
 func WithClock(now func() time.Time) Option { return func(c *Collector) { c.now = now } }
 
+// WithKinds tells the collector of the kinds of devices there are; collectors that
+// are given the same share what is made of them. Without it they are the built-in
+// ones.
+func WithKinds(k *Kinds) Option { return func(c *Collector) { c.kinds = k } }
+
 // New makes a collector of one device. Nothing is sent before the first Collect.
-// It fails with what Config.Validate says.
+// It fails with what Config.Validate says, and for a profile that there is not.
 func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("snmp: device %q: %w", collectors.Clip(cfg.Device, 64), err)
@@ -77,23 +94,52 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("snmp: device %q: address: %w", collectors.Clip(cfg.Device, 64), err)
 	}
-	c := &Collector{
-		cfg: cfg.withDefaults(), host: host, port: port, resolve: resolve, now: time.Now,
-		good: -1, plan: builtIn(),
-	}
+	c := &Collector{cfg: cfg.withDefaults(), host: host, port: port, resolve: resolve, now: time.Now, good: -1, atOnce: scalarsAtOnce}
 	c.dial = c.open
+	c.walker.maxRequests = c.cfg.MaxRequests
 	for _, opt := range opts {
 		opt(c)
 	}
-	c.scalars = make([]cell, len(c.plan.scalars))
-	c.texts = make([]string, len(c.plan.scalars))
-	c.lacks = make([]bool, len(c.plan.scalars))
-	for i := range c.plan.tables {
-		c.tables = append(c.tables, newTable(&c.plan.tables[i], c.cfg.MaxRows))
+	if c.sockets == nil {
+		c.sockets, c.own = NewSockets(), true
 	}
-	c.upIndex, c.changedIndex = c.plan.find("sysUpTime"), c.plan.find("ifTableLastChange")
-	c.walker = walker{maxRequests: c.cfg.MaxRequests}
+	if c.kinds == nil {
+		c.kinds = builtInKinds()
+	}
+	if c.cfg.Profile != nil {
+		c.install(c.kinds.plan(c.cfg.Profile))
+	} else {
+		c.install(c.kinds.unknown)
+	}
 	return c, nil
+}
+
+// install makes another plan the collector's, and forgets what was read by the one
+// before.
+func (c *Collector) install(p *plan) {
+	c.plan, c.layout, c.walker.led = p, nil, 0
+	c.scalars = newScalars(&p.scalars)
+	c.lacks = make([]bool, p.scalars.columns)
+	c.asked = make([]bool, p.scalars.columns)
+	c.front = p.front()
+	n := 0
+	for i := range p.tables {
+		n += p.tables[i].columns
+	}
+	c.cols, c.owner, c.tables = make([]column, n), make([]uint8, 0, n), nil
+	for i := range p.tables {
+		first := len(c.owner)
+		for range p.tables[i].columns {
+			c.cols[len(c.owner)].table = i
+			c.owner = append(c.owner, uint8(i))
+		}
+		end := len(c.owner)
+		c.tables = append(c.tables, newTable(&p.tables[i], c.cols[first:end:end], first, c.cfg.MaxRows))
+	}
+	c.groups = groupsOf(p)
+	c.startGroups()
+	c.walker.pace = pace{}
+	c.walker.unordered = p.profile.Agent.AllowUnordered
 }
 
 // Source is the name of what the collector collects: "device/" and the device's
@@ -107,7 +153,10 @@ func (c *Collector) Close() error {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.drop()
-	return nil
+	if !c.own {
+		return nil
+	}
+	return c.sockets.Close()
 }
 
 // Collect polls the device once and emits its readings, in one batch or, of a
@@ -124,10 +173,10 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if c.closed {
 		return errors.New("the collector is closed")
 	}
-	start := c.now()
 	c.begin()
 	c.walker.borrow()
 	defer c.walker.giveBack()
+	defer c.rest()
 	if err := c.reach(ctx); err != nil {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			c.failures++
@@ -138,24 +187,27 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	c.tellAddress()
 	c.pacing()
 
-	names := c.watch(start)
-	c.walker.follow(c.tables[0].cols, c.tables[0])
+	names := c.watch()
+	c.walker.follow(c.cols, c)
 	var broken []error
-	if names {
-		clear(c.lacks)
-		if err := c.readScalars(ctx, c.onNames); err != nil {
-			broken = append(broken, fmt.Errorf("names of the device: %w", err))
-		}
+	if err := c.readRest(ctx, names); err != nil {
+		broken = append(broken, fmt.Errorf("scalars of the device: %w", err))
 	}
-	names, errs := c.readTables(ctx, names, start)
-	if broken = append(broken, errs...); c.empty() {
+	broken = append(broken, c.readTables(ctx, names || c.layout == nil)...)
+	if c.empty() {
 		return fmt.Errorf("asking %s: %w", c.cfg.Address, errors.Join(append(broken, ErrNothing)...))
 	}
-	if names || c.layout == nil {
+	if c.stale() {
 		c.arrange()
 	}
-	c.measure(c.now().Sub(start))
+	if c.layout.cut {
+		broken = append(broken, errTooManySeries)
+	}
+	c.tellOddity()
+	c.measure(c.now().Sub(c.start))
 	c.emit(emit)
+	c.ranGroups()
+	c.show()
 	if c.linked.unconnected && !c.unconnected {
 		c.drop() // it was a lost packet; a connected socket hears of closed ports
 	}
@@ -164,14 +216,21 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 
 // begin forgets the last poll.
 func (c *Collector) begin() {
-	for i := range c.scalars {
-		c.scalars[i].tag = 0
-	}
+	c.start = c.now()
+	c.startGroups()
+	c.scalars.begin()
+	clear(c.asked)
 	for _, t := range c.tables {
 		t.begin()
 	}
 	c.walker.requests, c.walker.varbinds, c.walker.led = 0, 0, 0
-	c.events = nil
+	c.events, c.eventText = nil, 0
+}
+
+// take is the walk's sink.
+func (c *Collector) take(col int, index []byte, v *pdu.Varbind) taking {
+	t := c.tables[c.owner[col]]
+	return t.take(col-t.first, index, v)
 }
 
 // pacing starts to learn what the device takes, when it has answered first and
@@ -179,99 +238,23 @@ func (c *Collector) begin() {
 func (c *Collector) pacing() {
 	v1 := c.cfg.Credentials[c.linked.credential].Auth.Version == "1"
 	if p := &c.walker.pace; p.maxReps == 0 || p.v1 != v1 {
-		*p = newPace(v1, c.cfg.MaxColumns, c.cfg.MaxRepetitions)
-	}
-}
-
-// watch looks at what hints that names are no longer what they were, and tells
-// whether they are to be read in this poll.
-func (c *Collector) watch(at time.Time) (names bool) {
-	names = c.layout == nil || at.Sub(c.namesAt) >= c.cfg.NamesEvery
-	if v := &c.scalars[c.upIndex]; v.counts() {
-		up := uptime{ticks: v.num, at: at, known: true}
-		if restarted(c.up, up) {
-			names = true
-			for _, t := range c.tables {
-				t.unpin()
-			}
-			c.tell("reboot", collectors.Warning, fmt.Sprintf(
-				"the device or its SNMP agent has restarted: up for %s now, %s at the last poll",
-				up.duration(), c.up.duration()))
+		agent := &c.plan.profile.Agent
+		columns, reps := c.cfg.MaxColumns, c.cfg.MaxRepetitions
+		if agent.MaxColumns > 0 {
+			columns = min(columns, agent.MaxColumns)
 		}
-		c.up = up
-	}
-	if v := &c.scalars[c.changedIndex]; v.tag != 0 {
-		names = names || v.num != c.changed.num
-		c.changed = *v
-	}
-	return names
-}
-
-// readTables walks what there are series of, or everything where names are to be
-// read. It returns whether they were, which rows that come or go bring about too.
-func (c *Collector) readTables(ctx context.Context, names bool, at time.Time) (bool, []error) {
-	var errs []error
-	for i, t := range c.tables {
-		used := func(col int) bool { return names || c.layout.used[i][col] }
-		t.open(used)
-		err := c.walker.walk(ctx, c.link, t.cols, t)
-		if err == nil && !names && (t.grown || t.whole() && t.vanished()) {
-			names = true
-			t.open(used)
-			err = c.walker.walk(ctx, c.link, t.cols, t)
+		if agent.MaxRepetitions > 0 {
+			reps = agent.MaxRepetitions
 		}
-		if names {
-			if t.whole() {
-				t.prune()
-			}
-			t.settle()
-		}
-		if err = t.summary(err); err != nil {
-			errs = append(errs, err)
-		}
-		if err != nil && ctx.Err() != nil {
-			break
-		}
+		*p = newPace(v1 || agent.NoBulk, columns, reps)
+		p.v1 = v1
 	}
-	if names {
-		c.namesAt, c.leading.off = at, false
-		none := slices.ContainsFunc(c.tables, func(t *table) bool { return len(t.rows) == 0 })
-		if len(errs) > 0 || none {
-			// What was not read this time is asked for again, but not in each poll:
-			// some columns never come to their end, and some devices have no rows.
-			c.namesAt = at.Add(min(time.Minute-c.cfg.NamesEvery, 0))
-		}
-	}
-	return names, errs
-}
-
-// summary is what is incomplete in a table: nil where nothing is.
-func (t *table) summary(err error) error {
-	var names []string
-	for i := range t.cols {
-		switch s := t.cols[i].state; {
-		case s == broken:
-			if err == nil {
-				err = t.cols[i].err
-			}
-			names = append(names, t.plan.columns[i].name)
-		case s == open:
-			names = append(names, t.plan.columns[i].name)
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	if n := len(names); n > 3 {
-		names = append(names[:3], fmt.Sprintf("%d more", n-3))
-	}
-	return fmt.Errorf("%s incomplete (%s): %w", t.plan.name, strings.Join(names, ", "), err)
 }
 
 // empty tells whether the device has shown nothing at all, now or before.
 func (c *Collector) empty() bool {
-	for i := range c.scalars {
-		if c.scalars[i].tag != 0 {
+	for i := range c.scalars.rows[0].cells {
+		if c.scalars.rows[0].cells[i].tag != 0 {
 			return false
 		}
 	}
@@ -283,23 +266,35 @@ func (c *Collector) empty() bool {
 	return true
 }
 
+// stale tells whether the series are no longer what they were.
+func (c *Collector) stale() bool {
+	stale := c.layout == nil || c.scalars.fresh
+	for _, t := range c.tables {
+		stale = stale || t.naming || t.fresh
+	}
+	return stale
+}
+
 // arrange lays out the series anew, after names have been read.
 func (c *Collector) arrange() {
 	b := layoutBuilder{
-		source: c.Source(), extra: c.cfg.Labels,
-		device: []collectors.Label{{Name: "device", Value: collectors.Clip(c.cfg.Device, collectors.MaxText)}},
+		source: c.Source(), used: make([]bool, len(c.cols)),
+		labels: labelling{device: c.label(), extra: c.cfg.Labels, tables: c.tables},
 	}
-	for i := range c.plan.scalars {
-		if o := &c.plan.scalars[i]; o.use != internal && c.scalars[i].known {
-			b.scalar(o, slot{&c.scalars[i], c.text(i)})
-		}
-	}
-	b.scalar(&object{name: "snmp_scrape_duration_seconds", unit: "seconds", kind: collectors.Gauge}, slot{cell: &c.took})
-	b.scalar(&object{name: "snmp_scrape_pdus_returned", kind: collectors.Gauge}, slot{cell: &c.pdus})
+	b.labels.device = append(b.labels.device, c.wide(&b.labels)...)
+	b.table(c.scalars, nil)
+	b.alone("snmp_scrape_duration_seconds", "seconds", &c.took)
+	b.alone("snmp_scrape_pdus_returned", "", &c.pdus)
 	for _, t := range c.tables {
-		b.table(t)
+		b.table(t, nil)
 	}
 	c.layout = b.build(c.layout)
+}
+
+// wide gives the labels that the profile wants on every series of the device.
+func (c *Collector) wide(l *labelling) []collectors.Label {
+	all := l.of(c.scalars, &c.scalars.rows[0], c.plan.labels)
+	return all[len(l.device) : len(all)-len(l.extra)]
 }
 
 // measure fills in the collector's own series. A time is rounded to microseconds:
@@ -319,11 +314,19 @@ func (c *Collector) emit(emit func(collectors.Batch)) {
 	}
 }
 
-func (c *Collector) tell(kind string, severity collectors.Severity, text string) {
-	c.events = append(c.events, collectors.Event{
-		Kind: kind, Severity: severity, Text: collectors.Clip(text, collectors.MaxText),
-		Labels: []collectors.Label{{Name: "device", Value: collectors.Clip(c.cfg.Device, collectors.MaxText)}},
-	})
+// maxPollEvents bounds the events of one poll.
+const maxPollEvents = 32
+
+// tell adds an event to the poll, as long as there is room.
+func (c *Collector) tell(kind string, severity collectors.Severity, text string, labels ...collectors.Label) {
+	e := collectors.Event{Kind: kind, Severity: severity, Text: collectors.Clip(text, collectors.MaxText), Labels: append(c.label(), labels...)}
+	size := len(e.Kind) + len(e.Text)
+	for _, l := range e.Labels {
+		size += len(l.Name) + len(l.Value)
+	}
+	if len(c.events) < maxPollEvents && c.eventText+size <= maxEventText {
+		c.events, c.eventText = append(c.events, e), c.eventText+size
+	}
 }
 
 // tellAddress tells once that a device answers from another address than it is
@@ -335,4 +338,12 @@ func (c *Collector) tellAddress() {
 	}
 	c.told = from.String()
 	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers from %s, although asked at %s", from, c.cfg.Address))
+}
+
+// tellOddity tells once what is odd about a device's answers.
+func (c *Collector) tellOddity() {
+	if why := c.link.oddity(); why != nil && why.Error() != c.odd {
+		c.odd = why.Error()
+		c.tell("snmp_odd_answer", collectors.Info, "some answers are read by a more tolerant reader: "+c.odd)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 )
 
 // Config is one device.
@@ -22,6 +23,10 @@ type Config struct {
 	Retries int           // how often a request without an answer is sent again
 
 	Labels []collectors.Label // further labels of each series
+
+	// Profile is what the device is asked for; nil: it is chosen by what the device
+	// says that it is.
+	Profile *profile.Profile
 
 	// MaxRepetitions and MaxColumns bound one request; within them it is found
 	// out what the device takes. 0: 25 and 11.

@@ -264,7 +264,7 @@ func TestSeveralBatches(t *testing.T) {
 
 func TestTooManyRows(t *testing.T) {
 	d := newDevice(t, 20)
-	d.c.tables[0].maxRows = 8
+	d.c.cfg.MaxRows = 8
 	bs, err := poll(t, d.c)
 	if !errors.Is(err, errTooManyRows) {
 		t.Errorf("error %v", err)

@@ -78,15 +78,21 @@ func (e *StatusError) Error() string {
 	return "the device answered " + name
 }
 
+// NoSuchName tells whether the status is how v1 says that there is no such variable.
+func (e *StatusError) NoSuchName() bool { return e.Status == statusNoSuchName }
+
 // A trouble is a table that was read in part, and why.
 type trouble string
 
 func (t trouble) Error() string { return string(t) }
 
 const (
-	errNotIncreasing trouble = "the device repeats itself: its identifiers do not increase"
-	errTooManyRows   trouble = "the table has more rows than are read"
-	errTooMany       trouble = "the table takes more requests than are sent"
-	errNoName        trouble = "the device sends variables without a proper name"
-	errEmptyAnswer   trouble = "the device answers without variables"
+	errNotIncreasing    trouble = "the device repeats itself: its identifiers do not increase"
+	errTooManyRows      trouble = "the table has more rows than are read"
+	errTooMany          trouble = "the table takes more requests than are sent"
+	errNoName           trouble = "the device sends variables without a proper name"
+	errTooManyVariables trouble = "there is more than is read"
+	errTooManySeries    trouble = "the device has more series than are kept"
+	errEmptied          trouble = "the device shows none of its rows"
+	errEmptyAnswer      trouble = "the device answers without variables"
 )

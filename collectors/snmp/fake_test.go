@@ -114,6 +114,8 @@ func (f *fake) reply(ctx context.Context, r request, vbs []pdu.Varbind) ([]pdu.V
 }
 
 func (f *fake) answersFrom() netip.Addr { return f.from }
+func (f *fake) oddity() error           { return nil }
+func (f *fake) rest()                   {}
 func (f *fake) close()                  { f.closed = true }
 
 // over makes a collector talk to a fake.

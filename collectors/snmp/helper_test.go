@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
 )
 
@@ -66,6 +68,22 @@ func serve(t testing.TB, c snmptest.Config) *snmptest.Agent {
 	return a
 }
 
+// genericKinds are those of tests that are not about profiles: every device is of
+// the generic kind.
+var genericKinds = sync.OnceValue(func() *Kinds {
+	set, _ := profile.Open("")
+	return NewKinds(always{set.Named(profile.Generic)})
+})
+
+type always struct{ *profile.Profile }
+
+func (a always) For(string, string) *profile.Profile { return a.Profile }
+
+func genericProfile(t testing.TB) *profile.Profile {
+	t.Helper()
+	return genericKinds().profiles.For("", "")
+}
+
 // collectorOf makes a collector of an address with short times.
 func collectorOf(t testing.TB, cfg Config, opts ...Option) *Collector {
 	t.Helper()
@@ -78,12 +96,24 @@ func collectorOf(t testing.TB, cfg Config, opts ...Option) *Collector {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Second
 	}
-	c, err := New(cfg, scopeOf("127.0.0.0/8"), opts...)
+	c, err := New(cfg, scopeOf("127.0.0.0/8"), append([]Option{WithKinds(genericKinds())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// socketsOf makes sockets for the test.
+func socketsOf(t testing.TB) *Sockets {
+	t.Helper()
+	s := NewSockets()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 // poll collects once and checks that what is emitted is within the bounds.

@@ -1,10 +1,16 @@
 package snmp
 
 import (
+	"cmp"
+	"hash/maphash"
+	"maps"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 )
 
 // layout is the order in which a device's readings are emitted: parts of at most
@@ -13,205 +19,253 @@ import (
 // out as it was keeps its schema.
 type layout struct {
 	parts []*part
-	// used: for each table, the columns that there are series of, and those that
-	// did not come to their end: what they lack is to be seen in each poll.
-	used [][]bool
-}
-
-type part struct {
-	schema *collectors.Schema
-	cells  []*cell // for each series, where its value is found
-	texts  []text  // for those few that are text
-	slots  []slot  // both, in the making
-	words  map[string]struct{}
-	size   int // bytes of the different words of the schema
+	// used: of all the device's columns, those that there are series of, and those
+	// that did not come to their end: what they lack is to be seen in each poll.
+	used []bool
+	cut  bool // there were more series than are kept
 }
 
 // slot is where one series' value is found.
 type slot struct {
-	cell *cell
-	text *string // of a text object; else nil
+	cell    *cell
+	special *special // of a series whose value is not what the cell holds; else nil
 }
 
-// text is where the text of a series of the part is found.
-type text struct {
+// special is a series whose reading is made of what the device sent.
+type special struct {
 	series int
-	text   *string
+	o      *object
+	cell   *cell
+	text   *kept
+	form   profile.TextForm
+	arg    int64 // of a state set the state, of bits the bit
+	sensor *sensorRow
 }
 
-// maxWords bounds the bytes of the different words (names, label values) of one
-// part. A schema is kept compressed, and text may be such as cannot be; with this
-// many, and what 2048 series take besides, it stays below collectors.MaxSchema.
-const maxWords = 36 << 10
-
-// values reads the part's values out. It makes a new slice each time: whoever
-// gets the batch keeps it.
-func (p *part) values() []collectors.Value {
-	vs := make([]collectors.Value, len(p.cells))
-	for i, c := range p.cells {
-		vs[i] = c.value(p.schema.Series[i].Kind, nil)
+// value makes the reading.
+func (s *special) value(kind collectors.Kind) collectors.Value {
+	switch {
+	case s.cell.tag == 0:
+		return collectors.Value{}
+	case s.o.form == profile.Info:
+		return collectors.GaugeValue(1)
+	case s.o.form == profile.StateSet:
+		if s.cell.tag != pdu.TagInteger && !s.cell.counts() {
+			return collectors.Value{}
+		}
+		return truth(int64(s.cell.num) == s.arg)
+	case s.o.form == profile.Bits:
+		return truth(s.text.bit(s.arg))
+	case kind == collectors.Text:
+		return collectors.TextValue(s.o.plainText(*s.text, s.form))
 	}
-	for _, t := range p.texts {
-		vs[t.series] = p.cells[t.series].value(collectors.Text, t.text)
-	}
-	return vs
+	return s.o.number(s.cell, kind, s.sensor)
 }
+
+func truth(is bool) collectors.Value {
+	if is {
+		return collectors.GaugeValue(1)
+	}
+	return collectors.GaugeValue(0)
+}
+
+// plainText is the text of an object, in its own form.
+func (o *object) plainText(k kept, form profile.TextForm) string {
+	if o.conv == nil {
+		return k.text(profile.Clean, nil)
+	}
+	if o.conv.Layout != "" && k != "" {
+		if t, ok := instant([]byte(k[1:]), form, o.conv.Layout); ok {
+			return t.Format(time.RFC3339)
+		}
+		return ""
+	}
+	return extracted(o.conv.Extract, k.text(form, o.conv.Enum))
+}
+
+const (
+	maxDeviceSeries = 1 << 16 // of one device
+	maxTogether     = 128     // that are never parted, of one row
+)
 
 type layoutBuilder struct {
 	source string
-	device []collectors.Label // the first label of each series
-	extra  []collectors.Label // the last ones
+	labels labelling
+	used   []bool
 	layout layout
+	series int
+	seed   maphash.Seed
+	seen   map[uint64]struct{} // series, by their hash
 }
 
-// scalar adds a series for what stands alone.
-func (b *layoutBuilder) scalar(o *object, s slot) {
-	labels := slices.Concat(b.device, b.extra)
-	b.add([]collectors.Series{{Metric: o.name, Unit: o.unit, Kind: o.kind, Labels: labels}}, []slot{s})
+// once tells whether a series is not there yet: no two of a source are alike.
+func (b *layoutBuilder) once(s *collectors.Series) bool {
+	if b.seen == nil {
+		b.seed, b.seen = maphash.MakeSeed(), map[uint64]struct{}{}
+	}
+	var h maphash.Hash
+	h.SetSeed(b.seed)
+	word := func(w string) { _, _ = h.WriteString(w); _ = h.WriteByte(0) }
+	word(s.Metric)
+	for _, l := range s.Labels {
+		word(l.Name)
+		word(l.Value)
+	}
+	_, twice := b.seen[h.Sum64()]
+	b.seen[h.Sum64()] = struct{}{}
+	return !twice
+}
+
+// alone adds a series that no object of the plan stands for.
+func (b *layoutBuilder) alone(name, unit string, c *cell) {
+	labels := slices.Concat(b.labels.device, b.labels.extra)
+	b.add([]collectors.Series{{Metric: name, Unit: unit, Kind: collectors.Gauge, Labels: labels}}, []slot{{cell: c}})
 }
 
 // table adds the series of all rows. Those of one row stay together.
-func (b *layoutBuilder) table(t *table) {
-	used := make([]bool, len(t.cols))
+func (b *layoutBuilder) table(t *table, device []labelPlan) {
 	for c := range t.cols {
-		used[c] = t.cols[c].state == open || t.cols[c].state == broken
+		b.used[t.first+c] = t.cols[c].state == open || t.cols[c].state == broken
+	}
+	if t.plan.lookup {
+		return
 	}
 	for i := range t.rows {
 		r := &t.rows[i]
 		var labels []collectors.Label
 		var series []collectors.Series
 		var slots []slot
-		for c := range t.cols {
-			if !t.has(r, c) {
+		for k := range t.plan.objects {
+			if !t.has(r, k) {
 				continue
 			}
-			if labels == nil {
-				labels = b.rowLabels(t, r)
+			o := &t.plan.objects[k]
+			if t.cols != nil {
+				b.used[t.first+o.column] = true
 			}
-			used[c] = true
-			o := &t.plan.columns[c]
-			series = append(series, collectors.Series{Metric: o.name, Unit: o.unit, Kind: o.kind, Labels: labels})
-			slots = append(slots, slot{&r.cells[c], t.text(r, c)})
+			mine := labels
+			switch {
+			case len(o.labels) > 0:
+				mine = b.labels.of(t, r, o.labels, t.plan.labels, device)
+			case labels == nil:
+				labels = b.labels.of(t, r, t.plan.labels, device)
+				mine = labels
+			}
+			more, at := seriesOf(t, r, k, mine)
+			for n := range more {
+				if b.once(&more[n]) {
+					series, slots = append(series, more[n]), append(slots, at[n])
+					continue
+				}
+				// A row whose labels do not tell it from another bears its index.
+				more[n].Labels = with(more[n].Labels, "index", string(pdu.AppendIndex(nil, r.index)))
+				if b.once(&more[n]) {
+					series, slots = append(series, more[n]), append(slots, at[n])
+				}
+			}
 		}
 		b.add(series, slots)
 	}
-	b.layout.used = append(b.layout.used, used)
 }
 
-func (b *layoutBuilder) rowLabels(t *table, r *row) []collectors.Label {
-	labels := slices.Clone(b.device)
-	index := collectors.Clip(string(pdu.AppendIndex(nil, r.index)), collectors.MaxText)
-	labels = append(labels, collectors.Label{Name: t.plan.index, Value: index})
-	for i := range t.plan.labels {
-		l := &t.plan.labels[i]
-		if l.unless > 0 && *t.text(r, l.unless-1) != "" {
-			continue
-		}
-		text := ""
-		for _, c := range l.from {
-			if text = *t.text(r, c-1); text != "" {
-				break
-			}
-		}
-		labels = append(labels, collectors.Label{Name: l.name, Value: text})
+// seriesOf gives the series of one object of a row.
+func seriesOf(t *table, r *row, k int, labels []collectors.Label) ([]collectors.Series, []slot) {
+	o, c := &t.plan.objects[k], &r.cells[k]
+	s := collectors.Series{Metric: o.name, Unit: o.unit, Kind: cmp.Or(o.kind, c.kind), Labels: labels}
+	if o.form == profile.Plain && o.conv == nil && s.Kind != collectors.Text {
+		return []collectors.Series{s}, []slot{{cell: c}}
 	}
-	return exact(append(labels, b.extra...))
+	x := special{o: o, cell: c, text: t.text(r, k)}
+	if o.conv != nil {
+		x.form = t.form(r, o.conv.Text, o.typeOf)
+	}
+	switch o.form {
+	case profile.Info:
+		s.Labels = with(labels, cmp.Or(o.from.FormLabel, o.name), o.plainText(*x.text, x.form))
+	case profile.StateSet, profile.Bits:
+		return sets(s, x)
+	}
+	if o.sensor != nil {
+		sensor, unit := sensorOf(t.plan, r, o.sensor)
+		x.sensor, s.Unit = &sensor, cmp.Or(unit, s.Unit)
+	}
+	return []collectors.Series{s}, []slot{{c, &x}}
+}
+
+// sets gives a series for each state or bit that has a name, and for the state that
+// holds and has none.
+func sets(s collectors.Series, x special) (series []collectors.Series, slots []slot) {
+	var words map[int64]string
+	if x.o.conv != nil {
+		words = x.o.conv.Enum
+	}
+	add := func(n int64, word string) {
+		one, at := s, x
+		one.Labels, at.arg = with(s.Labels, cmp.Or(x.o.from.FormLabel, s.Metric), collectors.Clip(word, collectors.MaxText)), n
+		series, slots = append(series, one), append(slots, slot{x.cell, &at})
+	}
+	for _, n := range slices.Sorted(maps.Keys(words)) {
+		add(n, words[n])
+	}
+	if n := int64(x.cell.num); x.o.form == profile.StateSet && x.cell.tag != 0 && words[n] == "" {
+		add(n, strconv.FormatInt(n, 10))
+	}
+	return series, slots
+}
+
+// with adds a label, unless there is one of its name; where there are as many as
+// there may be, in place of the last.
+func with(labels []collectors.Label, name, value string) []collectors.Label {
+	if named(labels, name) {
+		return labels
+	}
+	return append(slices.Clone(labels[:min(len(labels), collectors.MaxLabels-1)]), collectors.Label{Name: name, Value: value})
 }
 
 // add puts series that belong together into the last part, or into a new one
 // where they don't fit.
 func (b *layoutBuilder) add(series []collectors.Series, slots []slot) {
-	if len(series) == 0 {
-		return
-	}
-	var p *part
-	if n := len(b.layout.parts); n > 0 {
-		p = b.layout.parts[n-1]
-	}
-	if p == nil || len(p.slots)+len(slots) > collectors.MaxSeries || p.size+p.growth(series) > maxWords {
-		p = &part{schema: &collectors.Schema{Source: b.source}, words: map[string]struct{}{}}
-		b.layout.parts = append(b.layout.parts, p)
-	}
-	p.size += p.growth(series)
-	for i := range series {
-		for _, w := range words(&series[i]) {
-			p.words[w] = struct{}{}
+	for len(series) > 0 {
+		n := together(series, slots)
+		if b.series+n > maxDeviceSeries {
+			b.layout.cut = true
+			return
 		}
+		b.series += n
+		var p *part
+		if n := len(b.layout.parts); n > 0 {
+			p = b.layout.parts[n-1]
+		}
+		if p == nil || !p.fits(series[:n], slots[:n]) {
+			p = newPart(b.source)
+			b.layout.parts = append(b.layout.parts, p)
+		}
+		p.add(series[:n], slots[:n])
+		series, slots = series[n:], slots[n:]
 	}
-	p.schema.Series = append(p.schema.Series, series...)
-	p.slots = append(p.slots, slots...)
 }
 
-// growth is how many bytes of new words series would bring, or a little more.
-func (p *part) growth(series []collectors.Series) (n int) {
-	for i := range series {
-		if i > 0 && sameLabels(series[i].Labels, series[i-1].Labels) {
-			n += 4 + len(series[i].Metric)
-			continue
-		}
-		for _, w := range words(&series[i]) {
-			if _, ok := p.words[w]; !ok {
-				n += len(w) + 4
-			}
-		}
+// together is how many series of a row are never parted.
+func together(series []collectors.Series, slots []slot) int {
+	n := min(len(series), maxTogether)
+	for n > 1 && textBytes(series[:n], slots[:n]) > maxTexts {
+		n /= 2
 	}
 	return n
-}
-
-// sameLabels tells whether two series share their labels.
-func sameLabels(a, b []collectors.Label) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-func words(s *collectors.Series) []string {
-	ws := []string{s.Metric, s.Unit}
-	for _, l := range s.Labels {
-		ws = append(ws, l.Name, l.Value)
-	}
-	return ws
 }
 
 // build ends the work and keeps, of the parts, the schemas of the layout before
 // that are the same.
 func (b *layoutBuilder) build(before *layout) *layout {
 	for i, p := range b.layout.parts {
-		p.words = nil
-		p.byMetric()
+		p.finish()
 		if before != nil && i < len(before.parts) && sameSchema(before.parts[i].schema, p.schema) {
 			p.schema = before.parts[i].schema
 		}
 	}
 	l := b.layout
+	l.used = b.used
 	return &l
-}
-
-// byMetric puts the series of one metric together, in the order in which metrics
-// and rows came: a block keeps their values as one column.
-func (p *part) byMetric() {
-	rank := map[string]int{}
-	for i := range p.schema.Series {
-		m := p.schema.Series[i].Metric
-		if _, ok := rank[m]; !ok {
-			rank[m] = len(rank)
-		}
-	}
-	order := make([]int, len(p.slots))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return rank[p.schema.Series[a].Metric] - rank[p.schema.Series[b].Metric]
-	})
-	series := make([]collectors.Series, len(order))
-	p.cells = make([]*cell, len(order))
-	for to, from := range order {
-		s := p.slots[from]
-		series[to], p.cells[to] = p.schema.Series[from], s.cell
-		if s.text != nil {
-			p.texts = append(p.texts, text{to, s.text})
-		}
-	}
-	p.schema.Series, p.slots, p.texts = series, nil, exact(p.texts)
 }
 
 func sameSchema(a, b *collectors.Schema) bool {

@@ -19,7 +19,10 @@ import (
 const maxLeadFaults = 3
 
 // errNotLed is for this package only: the scalars are to be asked for alone.
-const errNotLed trouble = "the scalars and the first rows did not come together"
+const (
+	errNotLed        trouble = "the scalars and the first rows did not come together"
+	errNothingToLead trouble = "no rows are due"
+)
 
 // leading is how an agent does with scalars in front of a walk.
 type leading struct {
@@ -35,33 +38,32 @@ func (c *Collector) mayLead() bool {
 		!c.leading.off && c.leading.faults < maxLeadFaults && c.walker.pace.leads()
 }
 
-// lead asks for the scalars and for the first rows of the first table. The rows
-// stay with the walker until they are handed over. An error other than errNotLed
-// is of the request as a whole.
+// lead asks for the scalars and for the first rows of what is due. The rows stay
+// with the walker until they are handed over. An error other than errNotLed is of
+// the request as a whole.
 func (c *Collector) lead(ctx context.Context) error {
-	which, heads := c.which(c.always), c.leading.heads[:0]
+	which, heads := c.asking(c.front), c.leading.heads[:0]
 	for _, i := range which {
-		oid := c.plan.scalars[i].oid
+		oid := c.plan.scalars.objects[i].oid
 		if !bytes.HasSuffix(oid, []byte{0}) {
 			return errNotLed
 		}
 		heads = append(heads, oid[:len(oid)-1])
 	}
 	c.leading.heads = heads
-	t := c.tables[0]
-	t.open(func(col int) bool { return c.layout.used[0][col] })
-	answer, err := c.walker.lead(ctx, c.link, t.cols, heads)
+	c.openTables()
+	answer, err := c.walker.lead(ctx, c.link, c.cols, heads)
 	if err == nil && !c.led(which, answer) {
 		c.walker.led, err = 0, errNotLed
 	}
 	switch {
 	case err == nil:
 		c.leading.faults = 0
-	case ctx.Err() == nil:
+	case ctx.Err() == nil && !errors.Is(err, errNothingToLead):
 		c.leading.off = true
 		c.leading.faults++
 	}
-	if status := (*StatusError)(nil); errors.As(err, &status) {
+	if status := (*StatusError)(nil); errors.As(err, &status) || errors.Is(err, errNothingToLead) {
 		return errNotLed
 	}
 	return err
@@ -71,16 +73,18 @@ func (c *Collector) lead(ctx context.Context) error {
 // and takes nothing, where one that the device has is not there.
 func (c *Collector) led(which []int, answer []pdu.Varbind) bool {
 	is := func(n int) bool {
-		return bytes.Equal(answer[n].OID, c.plan.scalars[which[n]].oid) && !answer[n].Absent()
+		return bytes.Equal(answer[n].OID, c.plan.scalars.objects[which[n]].oid) && !answer[n].Absent()
 	}
+	r := &c.scalars.rows[0]
 	for n, i := range which {
-		if c.scalars[i].known && !is(n) {
+		if r.cells[i].known && !is(n) {
 			return false
 		}
 	}
 	for n, i := range which {
+		c.asked[i] = true
 		if is(n) { // else it is what follows the place of one that the device lacks
-			c.scalars[i].set(&answer[n], c.text(i))
+			c.scalars.set(r, i, &answer[n])
 		}
 	}
 	return true
@@ -92,7 +96,7 @@ func (w *walker) lead(ctx context.Context, f fetcher, cols []column, heads [][]b
 	w.group = w.group[:0]
 	w.ask = w.choose(cols)
 	if len(w.chosen) == 0 || w.ask.reps == 0 {
-		return nil, errNotLed
+		return nil, errNothingToLead
 	}
 	w.oids = slices.Insert(w.oids, 0, heads...)
 	w.requests++

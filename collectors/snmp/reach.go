@@ -25,6 +25,11 @@ type link interface {
 	// answersFrom is the address that answered last where it was another than the
 	// one asked.
 	answersFrom() netip.Addr
+	// oddity is what about the device's answers wants a tolerant reader; nil:
+	// nothing has yet.
+	oddity() error
+	// rest ends a poll: what answers pointed to need not hold any more.
+	rest()
 	close()
 }
 
@@ -50,7 +55,7 @@ func (c *Collector) reach(ctx context.Context) error {
 			err = c.lead(ctx)
 		}
 		if errors.Is(err, errNotLed) {
-			err = c.readScalars(ctx, c.always)
+			err = c.greet(ctx)
 		}
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -63,7 +68,7 @@ func (c *Collector) reach(ctx context.Context) error {
 		l, err := c.dial(ctx, a)
 		if err == nil {
 			c.link, c.linked = l, a
-			err = c.readScalars(ctx, c.always)
+			err = c.greet(ctx)
 		}
 		if err == nil {
 			c.good = a.credential
@@ -83,6 +88,16 @@ func (c *Collector) reach(ctx context.Context) error {
 		}
 	}
 	return best
+}
+
+// greet asks for the scalars that a poll begins with; for the fewest of a device
+// that has not answered, for large answers may be what it cannot send.
+func (c *Collector) greet(ctx context.Context) error {
+	list := c.front
+	if c.failures > 0 || c.layout == nil {
+		list = list[:min(len(list), 3)]
+	}
+	return c.readScalars(ctx, c.asking(list), false)
 }
 
 // worthAnother tells whether another credential or socket may do better.
@@ -140,15 +155,30 @@ func (c *Collector) open(ctx context.Context, a attempt) (link, error) {
 		_, err := c.resolve.Resolve(later, addr.String(), target.Port())
 		return err == nil
 	}
-	s, err := dial(ctx, dialing{
+	d := dialing{
 		target: target, auth: c.cfg.Credentials[a.credential].Auth,
 		timeout: c.cfg.Timeout, retries: c.cfg.Retries,
 		unconnected: a.unconnected, within: within, control: c.resolve.Control,
-	})
+	}
+	if d.auth.Version == "2c" {
+		s, err := c.sockets.direct(d)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	s, err := dial(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// rest ends the link's part in a poll.
+func (c *Collector) rest() {
+	if c.link != nil {
+		c.link.rest()
+	}
 }
 
 // drop closes the link. The next poll opens another, and resolves the name anew.

@@ -23,10 +23,7 @@ import (
 // repository: SITEPROBE_SHARED names the folder that has them and the program that
 // serves them.
 func TestRecordings(t *testing.T) {
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
+	shared := sharedFolder(t)
 	dir := filepath.Join(shared, "snmprec")
 	address := serveRecordings(t, shared, dir)
 	interfaces := interfacesByReadme(t, filepath.Join(dir, "README.md"))
@@ -68,6 +65,16 @@ func TestRecordings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sharedFolder is where the recordings are.
+func sharedFolder(t *testing.T) string {
+	t.Helper()
+	shared := os.Getenv("SITEPROBE_SHARED")
+	if shared == "" {
+		t.Skip("SITEPROBE_SHARED is not set: no recordings")
+	}
+	return shared
 }
 
 // serveRecordings builds the program that plays devices and starts it.
@@ -161,24 +168,21 @@ func recorded(t *testing.T, file string, bs []collectors.Batch) map[string]float
 	}
 	got := numbers(bs)
 	want := map[string]float64{}
-	p := basicPlan()
-	for _, o := range p.scalars {
-		if n, ok := lines[string(pdu.AppendDotted(nil, o.oid))]; ok && o.use == metric {
-			want[o.name+" "] = n
+	p := genericProfile(t)
+	for _, o := range p.Scalars {
+		if n, ok := lines[string(pdu.AppendDotted(nil, o.OID))]; ok && o.Kind != collectors.Text {
+			want[o.Name+" "] = n
 		}
 	}
-	for _, o := range p.tables[0].columns {
-		if o.use != metric {
-			continue
-		}
-		root := string(pdu.AppendDotted(nil, o.oid)) + "."
+	for _, o := range p.Tables[0].Columns {
+		root := string(pdu.AppendDotted(nil, o.OID)) + "."
 		for oid, n := range lines {
 			index, ok := strings.CutPrefix(oid, root)
 			if !ok {
 				continue
 			}
-			key := fmt.Sprintf("%s %s", o.name, index)
-			if _, read := got[key]; !read && (o.insteadOf > 0 || o.name == "ifHighSpeed" && n == 0) {
+			key := fmt.Sprintf("%s %s", o.Name, index)
+			if _, read := got[key]; !read && (o.InsteadOf != "" || o.Name == "ifHighSpeed" && n == 0) {
 				continue
 			}
 			want[key] = n

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,9 @@ rouser sha priv
 rouser sha256 priv
 rouser auth auth
 `, a.address)
+	for _, x := range everyPair() {
+		conf += fmt.Sprintf("createUser %s %s \"authpass1234\" %s \"privpass1234\"\nrouser %s priv\n", x.user, x.netSnmpAuth, x.netSnmpPriv, x.user)
+	}
 	if err := os.WriteFile(filepath.Join(a.dir, "snmpd.conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +90,63 @@ func (a *netSnmp) start() {
 func (a *netSnmp) kill() {
 	_ = a.process.Process.Kill()
 	_ = a.process.Wait()
+}
+
+// pair is an authentication and a privacy protocol, and net-snmp's names of them.
+type pair struct{ user, auth, priv, netSnmpAuth, netSnmpPriv string }
+
+func everyPair() (out []pair) {
+	for _, auth := range authProtocols() {
+		for _, priv := range privProtocols() {
+			x := pair{user: auth + priv, auth: auth, priv: priv, netSnmpAuth: auth, netSnmpPriv: priv}
+			if bits, ok := strings.CutPrefix(auth, "SHA"); ok && bits != "" {
+				x.netSnmpAuth = "SHA-" + bits
+			}
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (x *pair) credential() Credential {
+	return Credential{x.user, Auth{Version: "3", Username: x.user, AuthProtocol: x.auth, AuthPassword: "authpass1234",
+		PrivProtocol: x.priv, PrivPassword: "privpass1234"}}
+}
+
+// Every pair that a site file can name, against net-snmp.
+func TestSnmpdEveryPair(t *testing.T) {
+	address := startSnmpd(t).address
+	for _, x := range everyPair() {
+		c := collectorOf(t, Config{Address: address, Timeout: time.Second, Credentials: []Credential{x.credential()}})
+		bs, err := poll(t, c)
+		if err != nil || count(bs, "ifOperStatus") == 0 {
+			t.Errorf("%s with %s: %v", x.auth, x.priv, err)
+		}
+	}
+}
+
+// An engine whose count of boots goes forward by many or back, as after a change of
+// its board or of its clock: a session that knew it before gets over that.
+func TestSnmpdBoots(t *testing.T) {
+	agent := startSnmpd(t)
+	pairs := everyPair()
+	c := collectorOf(t, Config{Address: agent.address, Timeout: time.Second, Credentials: []Credential{pairs[len(pairs)-1].credential()}})
+	mustPoll(t, c)
+	boots := regexp.MustCompile(`(?m)^engineBoots .*$`)
+	for _, n := range []int{1000, 2, 2_000_000, 1} {
+		agent.kill()
+		file := filepath.Join(agent.dir, "state", "snmpd.conf")
+		b, err := os.ReadFile(file)
+		if err != nil || !boots.Match(b) {
+			t.Fatalf("net-snmp keeps no boots: %v", err)
+		}
+		if err := os.WriteFile(file, boots.ReplaceAll(b, fmt.Appendf(nil, "engineBoots %d", n)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		agent.start()
+		mustPoll(t, c)
+		mustPoll(t, c)
+	}
 }
 
 // TestSnmpdRestart: after kill -9 the engine's boots stay and its time starts

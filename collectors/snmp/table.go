@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"sort"
+	"time"
 
-	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
@@ -14,20 +14,24 @@ import (
 // last one left them and allocates nothing.
 type table struct {
 	plan    *tablePlan
-	cols    []column
+	cols    []column // part of the device's; none of the scalars'
+	first   int      // where they begin there
 	rows    []row
-	texts   []int  // for each column, where its text stands in a row's texts; -1: it has none
 	spare   []cell // for rows to come
 	cursor  []int  // for each column, the row that is expected next
 	maxRows int
 	grown   bool // a row has come in this poll
+	fresh   bool // so has a value where there was none before
+	naming  bool // names of its rows are read in this poll
+
+	emptied time.Time // since when it shows none of the rows that there were
 }
 
 // row is one row. What its slices hold is never moved, for layouts point into it.
 type row struct {
 	index []byte
-	cells []cell   // one for each column
-	texts []string // of its text columns; each is kept until another is read
+	cells []cell // one for each object
+	texts []kept // of those that have text; each is kept until another is read
 }
 
 // slab is for how many rows at once there is made room.
@@ -41,23 +45,25 @@ const (
 	fallback
 )
 
-func newTable(p *tablePlan, maxRows int) *table {
-	t := &table{plan: p, cols: make([]column, len(p.columns)), cursor: make([]int, len(p.columns)), maxRows: maxRows}
-	texts := 0
-	for i := range p.columns {
-		t.cols[i].root = p.columns[i].oid
-		t.texts = append(t.texts, -1)
-		if p.columns[i].kind == collectors.Text {
-			t.texts[i] = texts
-			texts++
-		}
+// newTable makes a table over cols, which are its columns.
+func newTable(p *tablePlan, cols []column, first, maxRows int) *table {
+	t := &table{plan: p, cols: cols, first: first, cursor: make([]int, len(cols)), maxRows: maxRows}
+	for i := range cols {
+		cols[i].root = p.objects[i].oid
 	}
 	return t
 }
 
-// text is where the text of a column of a row is kept, or nil.
-func (t *table) text(r *row, col int) *string {
-	if i := t.texts[col]; i >= 0 {
+// newScalars makes the table of one row that a device's scalars are.
+func newScalars(p *tablePlan) *table {
+	t := &table{plan: p}
+	t.rows = []row{{cells: make([]cell, len(p.objects)), texts: make([]kept, p.texts)}}
+	return t
+}
+
+// text is where the text of an object of a row is kept, or nil.
+func (t *table) text(r *row, object int) *kept {
+	if i := t.plan.objects[object].text; i >= 0 {
 		return &r.texts[i]
 	}
 	return nil
@@ -65,7 +71,7 @@ func (t *table) text(r *row, col int) *string {
 
 // begin forgets the last poll's values. No column is asked for until it is opened.
 func (t *table) begin() {
-	t.grown = false
+	t.grown, t.fresh, t.naming = false, false, false
 	for i := range t.cols {
 		t.cols[i].state = notAsked
 		t.cursor[i] = 0
@@ -78,33 +84,50 @@ func (t *table) begin() {
 }
 
 // open makes the walk read the columns that want says, and were not yet.
-func (t *table) open(want func(column int) bool) (any bool) {
+func (t *table) open(want func(column int) bool) {
 	for i := range t.cols {
 		if t.cols[i].state == notAsked && want(i) {
 			t.cols[i].begin()
-			any = true
 		}
 	}
-	return any
 }
 
-// take is the walk's sink.
-func (t *table) take(col int, index []byte, v *pdu.Varbind) bool {
+// take is the walk's sink, of one table.
+func (t *table) take(col int, index []byte, v *pdu.Varbind) taking {
 	i := t.cursor[col]
 	if i >= len(t.rows) || !bytes.Equal(t.rows[i].index, index) {
 		var ok bool
 		if i, ok = t.locate(i, index); !ok {
-			return false
+			return full
 		}
 	}
 	t.cursor[col] = i + 1
 	r := &t.rows[i]
-	r.cells[col].set(v, t.text(r, col))
-	return true
+	if r.cells[col].tag != 0 {
+		return repeated
+	}
+	t.set(r, col, v)
+	return taken
 }
 
-// locate finds the row at or behind place from, or makes it.
+// set gives a value to all objects that are made of a column.
+func (t *table) set(r *row, col int, v *pdu.Varbind) {
+	for i := col; ; {
+		o, c := &t.plan.objects[i], &r.cells[i]
+		t.fresh = t.fresh || !c.known
+		c.set(o, v, t.text(r, i))
+		if i = o.echo; i == 0 {
+			return
+		}
+	}
+}
+
+// locate finds the row, at or behind place from where identifiers rise, or makes
+// it.
 func (t *table) locate(from int, index []byte) (int, bool) {
+	if from > 0 && pdu.Compare(t.rows[from-1].index, index) > 0 {
+		from = 0
+	}
 	i := from + sort.Search(len(t.rows)-from, func(i int) bool {
 		return pdu.Compare(t.rows[from+i].index, index) >= 0
 	})
@@ -114,15 +137,11 @@ func (t *table) locate(from int, index []byte) (int, bool) {
 	if len(t.rows) >= t.maxRows {
 		return 0, false
 	}
-	n := len(t.plan.columns)
+	n := len(t.plan.objects)
 	if len(t.spare) < n {
 		t.spare = make([]cell, slab*n)
 	}
-	texts := 0
-	for _, at := range t.texts {
-		texts = max(texts, at+1)
-	}
-	t.rows = slices.Insert(t.rows, i, row{index: bytes.Clone(index), cells: t.spare[:n:n], texts: make([]string, texts)})
+	t.rows = slices.Insert(t.rows, i, row{index: bytes.Clone(index), cells: t.spare[:n:n], texts: make([]kept, t.plan.texts)})
 	t.spare = t.spare[n:]
 	// Columns that have passed this place expect what now stands one further.
 	for c := range t.cursor {
@@ -132,6 +151,11 @@ func (t *table) locate(from int, index []byte) (int, bool) {
 	}
 	t.grown = true
 	return i, true
+}
+
+// asked tells whether anything of the table is read in this poll.
+func (t *table) asked() bool {
+	return slices.ContainsFunc(t.cols, func(c column) bool { return c.state != notAsked })
 }
 
 // whole tells whether every column that was asked for came to its end.
@@ -144,55 +168,82 @@ func (t *table) whole() bool {
 	return true
 }
 
-// vanished tells whether some row gave nothing at all in this poll.
-func (t *table) vanished() bool { return slices.ContainsFunc(t.rows, row.empty) }
-
-// prune drops the rows that gave nothing in this poll. It must only be asked
-// after a walk that was whole.
-func (t *table) prune() { t.rows = slices.DeleteFunc(t.rows, row.empty) }
-
-func (r row) empty() bool {
+// gone tells whether a row gave nothing in this poll, although something that it
+// had was asked for.
+func (t *table) gone(r *row) bool {
+	had := false
 	for i := range r.cells {
 		if r.cells[i].tag != 0 {
 			return false
 		}
+		had = had || r.cells[i].known && t.cols[t.plan.objects[i].column].state != notAsked
 	}
-	return true
+	return had
 }
+
+// vanished tells whether some row is gone.
+func (t *table) vanished() bool {
+	for i := range t.rows {
+		if t.gone(&t.rows[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// bare tells whether all of the rows that there were are gone.
+func (t *table) bare() bool {
+	for i := range t.rows {
+		if !t.gone(&t.rows[i]) {
+			return false
+		}
+	}
+	return len(t.rows) > 0
+}
+
+// prune drops the rows that are gone. It must only be asked after a walk that was
+// whole.
+func (t *table) prune() { t.rows = slices.DeleteFunc(t.rows, func(r row) bool { return t.gone(&r) }) }
 
 // unpin forgets what each row was found to have, after a restart: it may be
 // another interface now.
 func (t *table) unpin() {
 	for _, r := range t.rows {
 		for c := range r.cells {
-			r.cells[c].known, r.cells[c].pin = false, undecided
+			r.cells[c].known, r.cells[c].pin, r.cells[c].kind = false, undecided, 0
 		}
 	}
+}
+
+// complete tells whether all of an object's column was read in this poll. Scalars
+// are.
+func (t *table) complete(object int) bool {
+	return t.cols == nil || t.cols[t.plan.objects[object].column].state == complete
 }
 
 // settle decides, after a poll that asked for all columns, which columns each row
 // has series for.
 func (t *table) settle() {
 	t.rows = exact(t.rows)
-	for c := range t.plan.columns {
-		o := &t.plan.columns[c]
-		if o.use == label && t.cols[c].state == complete {
+	for c := range t.plan.objects {
+		o := &t.plan.objects[c]
+		if o.text >= 0 && t.cols != nil && t.complete(c) {
 			for i := range t.rows {
 				r := &t.rows[i]
-				if text := t.text(r, c); r.cells[c].tag == 0 && text != nil {
-					*text = "" // it is gone, and not only lost
+				if r.cells[c].tag == 0 {
+					*t.text(r, c) = "" // it is gone, and not only lost
 				}
 			}
 		}
-		if o.insteadOf == 0 {
+		first := o.insteadOf - 1
+		if first < 0 || t.cols != nil && t.cols[o.column].state == notAsked {
 			continue
 		}
-		first := o.insteadOf - 1
 		for _, r := range t.rows {
 			if o.pinned && r.cells[c].pin != undecided {
 				continue
 			}
-			r.cells[c].pin = r.decide(&t.cols[first], first, c, o.pinned)
+			r.cells[c].pin = r.decide(t.complete(first), first, c, o.pinned)
 		}
 	}
 }
@@ -205,33 +256,36 @@ func exact[T any](s []T) []T {
 	return append(make([]T, 0, len(s)), s...)
 }
 
-func (r *row) decide(firstColumn *column, first, second int, pinned bool) pinState {
+func (r *row) decide(firstComplete bool, first, second int, pinned bool) pinState {
 	a, b := &r.cells[first], &r.cells[second]
 	switch {
+	case a.tag == 0 && b.tag == 0:
+		return b.pin
 	case a.tag != 0 && (pinned || a.num != 0 || b.tag == 0 || b.num == 0):
 		return preferred
 	case a.tag != 0:
 		return fallback // a speed below one megabit is 0 megabits
-	case firstColumn.state != complete:
+	case !firstComplete:
 		return undecided // it may only have got lost
-	case b.tag != 0:
-		return fallback
 	}
-	return undecided
+	return fallback
 }
 
-// has tells whether there is a series for a column of a row.
-func (t *table) has(r *row, col int) bool {
-	o := &t.plan.columns[col]
-	if o.use != metric || !r.cells[col].known {
+// has tells whether there is a series for an object of a row.
+func (t *table) has(r *row, object int) bool {
+	o := &t.plan.objects[object]
+	c := &r.cells[object]
+	if o.use != metric || !c.known || o.kind == 0 && c.kind == 0 {
 		return false
 	}
 	if o.insteadOf > 0 {
-		return r.cells[col].pin == fallback
+		return c.pin == fallback
 	}
-	for c := range t.plan.columns {
-		if t.plan.columns[c].insteadOf == col+1 && r.cells[c].pin == fallback {
-			return false
+	if o.stoodIn {
+		for i := range t.plan.objects {
+			if t.plan.objects[i].insteadOf == object+1 && r.cells[i].pin == fallback {
+				return false
+			}
 		}
 	}
 	return true

@@ -10,18 +10,28 @@ import (
 )
 
 // A sink takes what a walk finds, row by row and column by column. index is what
-// stands behind the column's identifier and holds for the call only. It returns
-// false for a row more than it has room for.
+// stands behind the column's identifier and holds for the call only.
 type sink interface {
-	take(column int, index []byte, v *pdu.Varbind) bool
+	take(column int, index []byte, v *pdu.Varbind) taking
 }
+
+// taking is what a sink makes of a variable.
+type taking uint8
+
+const (
+	taken    taking = iota
+	full            // there is no room for another row
+	repeated        // it was there already
+)
 
 // column is where the walk of one column stands.
 type column struct {
 	root   []byte
 	last   []byte // the identifier reached
 	rows   int
-	expect int // rows of the last walk that came to the end
+	expect int  // rows of the last walk that came to the end
+	table  int  // columns of one table are read side by side
+	walked bool // to the end, once
 	state  columnState
 	err    error
 }
@@ -40,7 +50,7 @@ func (c *column) begin() {
 	c.rows, c.state, c.err = 0, open, nil
 }
 
-func (c *column) end() { c.state, c.expect = complete, c.rows }
+func (c *column) end() { c.state, c.expect, c.walked = complete, c.rows, true }
 
 func (c *column) fail(err error) { c.state, c.err = broken, err }
 
@@ -49,6 +59,7 @@ func (c *column) fail(err error) { c.state, c.err = broken, err }
 type walker struct {
 	pace        pace
 	maxRequests int
+	unordered   bool // identifiers that do not increase are no error until one repeats
 
 	requests int // of this poll
 	varbinds int // of this poll
@@ -158,7 +169,7 @@ func (w *walker) choose(cols []column) shape {
 		c := &cols[i]
 		// One more than there were: only that shows that no row has come.
 		left := c.expect - c.rows + 1
-		if c.expect == 0 || left <= 0 {
+		if c.expect == 0 && !c.walked || left <= 0 {
 			left = ask.reps
 		}
 		most = max(most, left)
@@ -189,18 +200,39 @@ func (w *walker) pick(cols []column, most int) {
 	}
 }
 
-// regroup begins with the next columns, in groups as even as they can be: of nine
-// columns where eight may be asked for at once, five and then four.
+// fewRows is how many rows a column had that is read beside those of other tables:
+// what it brings more than is wanted costs less than another request.
+const fewRows = 8
+
+// regroup begins with the next columns of one table, in groups as even as they can
+// be: of nine columns where eight may be asked for at once, five and then four.
+// Where they leave room, columns of other tables come along, if all are short.
 func (w *walker) regroup(cols []column, most int) {
 	w.group = w.group[:0]
+	short := func(c *column) bool { return c.walked && c.expect <= fewRows }
+	shorts := true
 	for i := range cols {
-		if cols[i].state == open {
+		c := &cols[i]
+		if c.state != open {
+			continue
+		}
+		if len(w.group) == 0 || c.table == cols[w.group[0]].table {
 			w.group = append(w.group, i)
+			shorts = shorts && short(c)
 		}
 	}
 	if n := len(w.group); n > most {
 		groups := (n + most - 1) / most
 		w.group = w.group[:(n+groups-1)/groups]
+	}
+	if len(w.group) == 0 || !shorts {
+		return
+	}
+	first := cols[w.group[0]].table
+	for i := range cols {
+		if c := &cols[i]; c.state == open && c.table != first && short(c) && len(w.group) < most {
+			w.group = append(w.group, i)
+		}
 	}
 }
 
@@ -211,7 +243,7 @@ func (w *walker) hand(cols []column, ask shape, answer []pdu.Varbind, to sink) {
 	for i := range answer[:min(asked, len(answer))] {
 		n := w.chosen[i%k]
 		if c := &cols[n]; c.state == open {
-			c.take(n, &answer[i], to)
+			c.take(n, &answer[i], to, w.unordered)
 		}
 	}
 	w.pace.answered()
@@ -220,26 +252,33 @@ func (w *walker) hand(cols []column, ask shape, answer []pdu.Varbind, to sink) {
 	}
 }
 
-func (c *column) take(n int, v *pdu.Varbind, to sink) {
+func (c *column) take(n int, v *pdu.Varbind, to sink, unordered bool) {
 	if len(v.OID) == 0 {
 		c.fail(errNoName)
 		return
 	}
 	index, ok := pdu.Below(v.OID, c.root)
+	if !ok && !v.Absent() && pdu.Compare(v.OID, c.root) <= 0 {
+		c.fail(errNotIncreasing) // what lies before the column is no end of it
+		return
+	}
 	if !ok || v.Absent() {
 		c.end()
 		return
 	}
-	if reached := c.last[len(c.root):]; pdu.Compare(index, reached) <= 0 {
+	if reached := c.last[len(c.root):]; !unordered && pdu.Compare(index, reached) <= 0 {
 		c.fail(errNotIncreasing)
 		return
 	}
 	c.last = append(c.last[:len(c.root)], index...)
-	if !to.take(n, index, v) {
+	switch to.take(n, index, v) {
+	case full:
 		c.fail(errTooManyRows)
-		return
+	case repeated:
+		c.fail(errNotIncreasing)
+	case taken:
+		c.rows++
 	}
-	c.rows++
 }
 
 // refused reacts to an answer that is an error. Whatever it does makes the next

@@ -18,12 +18,12 @@ type found struct {
 	max  int
 }
 
-func (f *found) take(col int, index []byte, v *pdu.Varbind) bool {
+func (f *found) take(col int, index []byte, v *pdu.Varbind) taking {
 	if f.max > 0 && len(f.rows[col]) == f.max {
-		return false
+		return full
 	}
 	f.rows[col] = append(f.rows[col], fmt.Sprintf("%s=%d", pdu.AppendIndex(nil, index), v.Num))
-	return true
+	return taken
 }
 
 // twoColumns is an agent with the columns 1.3.1 (rows 1 to 3) and 1.3.2 (2 to 4).

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,6 +30,9 @@ func (p *parsing) check(s *Site) {
 		p.valid(contacts.item(i), itemPath("site.contacts", contacts.item(i), i), c)
 	}
 
+	if n := p.root.get("profiles"); p.sound(n) && !filepath.IsAbs(s.Profiles) {
+		p.errorAt(n, "profiles", "must be an absolute path: the folder of the user's device profiles")
+	}
 	credentials := p.names("credentials", len(s.Credentials), func(i int) string { return s.Credentials[i].Name })
 	devices := p.names("devices", len(s.Devices), func(i int) string { return s.Devices[i].Name })
 	checks := p.names("checks", len(s.Checks), func(i int) string { return s.Checks[i].Name })
@@ -163,6 +167,12 @@ func (p *parsing) device(s *Site, n *node, path string, d Device, checked bool) 
 		}
 	}
 	p.placed(n, path, validLabels(d.Labels))
+	if at := n.get("profile"); at != nil {
+		p.placed(at, join(path, "profile"), d.Profile.Validate())
+		if d.Ping && len(d.Credentials) == 0 {
+			p.errorAt(at, join(path, "profile"), "has no use: without credentials of its own a device that is pinged is only pinged")
+		}
+	}
 	for i, w := range d.Watch {
 		if w == "" {
 			p.errorAt(n.get("watch").item(i), join(path, "watch"), "is empty; name an interface, or wan or uplinks")

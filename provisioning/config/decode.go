@@ -20,6 +20,10 @@ type decoder struct {
 // decode fills v from n. The path names n in messages.
 func (d *decoder) decode(n *node, v reflect.Value, path string) {
 	switch v.Interface().(type) {
+	case Profile:
+		if n.kind == scalar { // a name alone
+			v = v.FieldByName("Name")
+		}
 	case collectors.Secret:
 		v.SetString(d.secret(n, path))
 		return

@@ -42,18 +42,6 @@ func TestParseBytes(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"name", "address", "interval", "community"}
-	for s, want := range map[string]string{
-		"adress": "address", "Name": "name", "nmae": "name", "comunity": "community",
-		"intervall": "interval", "flavour": "", "x": "", "": "", strings.Repeat("name", 100): "",
-	} {
-		if got := nearest(s, known); got != want {
-			t.Errorf("nearest to %q is %q, want %q", s, got, want)
-		}
-	}
-}
-
 // TestEveryFieldCanBeSet walks the types of all sections: a field without a yaml
 // tag could never be set, one of a type that the decoder does not know would
 // only be noticed by the first user of it.

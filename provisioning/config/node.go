@@ -2,24 +2,22 @@ package config
 
 import (
 	"strings"
+
+	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
 // kind of a node.
-type kind uint8
+type kind = yamlfile.Kind
 
 const (
-	empty  kind = iota // nothing, ~ or null
-	scalar             // one value
-	list
-	mapping
+	empty   = yamlfile.Empty
+	scalar  = yamlfile.Scalar
+	list    = yamlfile.List
+	mapping = yamlfile.Mapping
 )
 
-func (k kind) String() string {
-	return [...]string{"nothing", "a single value", "a list", "keys with values"}[k]
-}
-
-// node is a value of the site file and where it stands. It is all that the rest
-// of this package sees of YAML.
+// node is a value of the site file and where it stands, in which of the files that
+// are read together. It is all that the rest of this package sees of YAML.
 type node struct {
 	at      pos
 	kind    kind

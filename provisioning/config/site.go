@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -25,6 +26,7 @@ type Site struct {
 	Credentials []Credential     `yaml:"credentials"`
 	Defaults    Defaults         `yaml:"defaults"`
 	Devices     []Device         `yaml:"devices"`
+	Profiles    string           `yaml:"profiles"` // the folder of the user's device profiles, absolute
 	Checks      []check.Config   `yaml:"checks"`
 	Clock       host.ClockConfig `yaml:"clock"`
 	Buffer      buffer.Config    `yaml:"buffer"`
@@ -47,10 +49,15 @@ type Site struct {
 // changes in its place leaves it as it is.
 func (s *Site) Hash() string { return s.hash }
 
+// DefaultProfiles is the folder of a user's device profiles, unless the site file
+// names another.
+const DefaultProfiles = "/etc/siteprobe/profiles.d"
+
 // defaults is what applies where the site file says nothing.
 func defaults() Site {
 	return Site{
 		Info:     Info{Timezone: "UTC", Internet: InternetFull},
+		Profiles: DefaultProfiles,
 		Defaults: Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
 		Buffer:   buffer.DefaultConfig(),
 		Uplink:   uplink.DefaultConfig(),
@@ -149,6 +156,7 @@ type Device struct {
 	Address     string            `yaml:"address"` // host or host:port; the port is SNMP's
 	Owner       string            `yaml:"owner"`   // whose it is, such as isp; empty: the customer's
 	Parent      string            `yaml:"parent"`  // the device behind which it stands: when that is down, this cannot answer
+	Profile     Profile           `yaml:"profile"` // what it is asked for; without one: chosen by what the device says that it is
 	Watch       []string          `yaml:"watch"`   // what of it matters: wan, uplinks, or interfaces by name
 	Ping        bool              `yaml:"ping"`    // ping it; without credentials of its own it is only pinged
 	Credentials []string          `yaml:"credentials"`
@@ -156,6 +164,36 @@ type Device struct {
 	Timeout     time.Duration     `yaml:"timeout"`  // 0: the default
 	Retries     *int              `yaml:"retries"`  // nil: the default
 	Labels      map[string]string `yaml:"labels"`
+}
+
+// Profile names what a device is asked for: a profile, or a module of an snmp.yml.
+// In the site file a name may stand alone.
+type Profile struct {
+	Name         string `yaml:"name"`          // of a built-in or a user's profile
+	SNMPExporter string `yaml:"snmp_exporter"` // the file, absolute
+	Module       string `yaml:"module"`        // in that file
+}
+
+// Validate reports the first setting that cannot work. Whether there is such a
+// profile is not known here: the files are the appliance's to read.
+func (p Profile) Validate() error {
+	switch {
+	case p == Profile{}:
+		return nil
+	case p.Name != "" && (p.SNMPExporter != "" || p.Module != ""):
+		return errors.New("is either a name or a module of an snmp.yml")
+	case p.Name != "":
+		if !name.MatchString(p.Name) {
+			return errors.New("must be the name of a profile: letters, digits, dots, - and _")
+		}
+	case p.SNMPExporter == "":
+		return errors.New("snmp_exporter: is missing; the file that the module is in")
+	case !filepath.IsAbs(p.SNMPExporter):
+		return errors.New("snmp_exporter: must be an absolute path")
+	case p.Module == "":
+		return errors.New("module: is missing; which module of the file is meant?")
+	}
+	return nil
 }
 
 // Bounds of an interval, a timeout and retries.

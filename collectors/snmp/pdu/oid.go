@@ -44,9 +44,9 @@ func AppendOID(dst []byte, s string) (_ []byte, ok bool) {
 		case arc == 1 && (first < 80 && n > 39 || first+n > 1<<32-1):
 			return dst[:start], false
 		case arc == 1:
-			dst = appendArc(dst, first+n)
+			dst = AppendArc(dst, first+n)
 		default:
-			dst = appendArc(dst, n)
+			dst = AppendArc(dst, n)
 		}
 		if i == len(s) {
 			return dst, arc > 0
@@ -65,7 +65,8 @@ func MustOID(s string) []byte {
 	return b
 }
 
-func appendArc(dst []byte, n uint64) []byte {
+// AppendArc appends one sub-identifier, other than the first two of an identifier.
+func AppendArc(dst []byte, n uint64) []byte {
 	if n < 0x80 {
 		return append(dst, byte(n))
 	}

@@ -17,8 +17,7 @@ func oidOf(t testing.TB, s string) []byte {
 	return b
 }
 
-// validOID tells whether b is a whole encoding in the shortest form, of
-// sub-identifiers below 2^32.
+// validOID is ValidOID in another way.
 func validOID(b []byte) bool {
 	if len(b) == 0 || b[len(b)-1] >= 0x80 {
 		return false
@@ -99,6 +98,9 @@ func FuzzOID(f *testing.F) {
 		}
 		dotted := string(AppendDotted(nil, a))
 		_, _ = Below(a, b)
+		if ValidOID(a) != validOID(a) {
+			t.Errorf("ValidOID(%x) = %v", a, ValidOID(a))
+		}
 		if !validOID(a) || !validOID(b) {
 			return
 		}

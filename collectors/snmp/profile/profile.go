@@ -1,8 +1,3 @@
-// Package profile says what to ask a kind of device and what the answers are
-// called: it reads profiles in the YAML dialect that Datadog's agent, ktranslate,
-// netdata and orb-agent share, with additions, and modules of snmp_exporter's
-// snmp.yml, and gives both as one [Profile]. It knows no device and does no network
-// I/O; package snmp asks.
 package profile
 
 import (
@@ -46,6 +41,7 @@ type Device struct {
 type Field struct {
 	Value   string
 	OID     []byte // a scalar's, or one cell's of a table
+	Text    TextForm
 	Extract *Extract
 }
 
@@ -61,13 +57,16 @@ type Agent struct {
 
 // Metric is one MIB object: a scalar, or a column of a table.
 type Metric struct {
-	Name     string
-	OID      []byte // of a scalar with its .0, of a column without an index
-	Unit     string
-	Kind     collectors.Kind // 0: as the device sends it: Counter32 and 64 a counter, what else is a number a gauge
-	Form     Form
-	Convert  Convert
-	Interval time.Duration // 0: in each poll; else seldomer
+	Name string
+	OID  []byte // of a scalar with its .0, of a column without an index
+	Unit string
+	Kind collectors.Kind // 0: as the device sends it: Counter32 and 64 a counter, what else is a number a gauge
+	Form Form
+	// FormLabel is the label that Info, StateSet and Bits put the text into; empty:
+	// the metric's name. A label of that name that the row has already stays.
+	FormLabel string
+	Convert   Convert
+	Interval  time.Duration // 0: in each poll; else seldomer
 	// Labels of this metric alone, beside its table's.
 	Labels []Label
 	// InsteadOf is the metric of the same table or among the scalars whose place
@@ -95,6 +94,8 @@ type Convert struct {
 	Invalid  []int64          // values that stand for "unknown": there is no reading
 	Unsigned bool             // a negative INTEGER is short of 2^32 (hrStorage on Windows)
 	Text     TextForm         // how octets are read
+	TypeOf   []byte           // of InetAddress and LLDPPort: the column, at the row's own index, that tells the type
+	Layout   string           // of Date: text in this layout of package time, in UTC, in place of DateAndTime
 	Extract  *Extract         // of text: the part that counts
 	Enum     map[int64]string // words for numbers (of Bits: for bit numbers)
 	// Words gives numbers for text, where a device says "OK" and a number is wanted.
@@ -111,14 +112,17 @@ type TextForm uint8
 
 // The text forms.
 const (
-	Clean    TextForm = iota // UTF-8, else Latin-1, else hexadecimal; where a number is wanted, decimal digits
-	MAC                      // 00:1B:44:11:3A:B7, as snmp_exporter has it
-	IP                       // IPv4 or IPv6 by length
-	Hex                      // 0x0A0B
-	Date                     // DateAndTime (RFC 2579): seconds since 1970 where a number is wanted, else RFC 3339
-	BitNames                 // BITS: the names of Convert.Enum whose bits are set, with commas between
-	HexLE                    // octets as one number, the least significant first
-	HexBE                    // the most significant first
+	Clean       TextForm = iota // UTF-8, else Latin-1, else hexadecimal; where a number is wanted, decimal digits
+	MAC                         // 00:1B:44:11:3A:B7, as snmp_exporter has it
+	IP                          // IPv4 or IPv6 by length; IPv6 as snmp_exporter has it: 2001:0DB8:0000:... in full
+	Hex                         // 0x0A0B
+	Date                        // DateAndTime (RFC 2579): seconds since 1970 where a number is wanted, else RFC 3339
+	BitNames                    // BITS: the names of Convert.Enum whose bits are set, with commas between
+	HexLE                       // octets as one number, the least significant first
+	HexBE                       // the most significant first
+	InetAddress                 // by what TypeOf holds (RFC 4001): 1 is IPv4, 2 IPv6, all else Hex
+	LLDPPort                    // by what TypeOf holds (LldpPortIdSubtype): 3 is MAC, 1, 2, 5 and 7 are Clean, all else Hex
+	NTP                         // eight octets of an NTP timestamp: seconds since 1970
 )
 
 // Extract takes a part of text: the first match of Pattern, put together as Template
@@ -126,6 +130,7 @@ const (
 type Extract struct {
 	Pattern  *regexp.Regexp
 	Template string
+	Next     *Extract // tried where Pattern does not match or, where a number is wanted, gives none; mostly nil
 }
 
 // Sensor scales readings as ENTITY-SENSOR-MIB and CISCO-ENTITY-SENSOR-MIB have it:
@@ -168,6 +173,7 @@ const (
 	IndexOID                             // arcs
 	IndexHex                             // octets, as 0x...
 	IndexInetAddrNoType                  // length and octets, the type told by the length
+	IndexInetAddrNoSize                  // type and octets: snmp_exporter's InetAddressMissingSize
 )
 
 // Label says where a label of a row's series comes from: the first of From that
@@ -192,10 +198,14 @@ type Source struct {
 	// Arcs are ranges of arcs of the row's index, from 0 and with their ends, that
 	// make up the index at OID.
 	Arcs [][2]int
+	// Parts of Table.Index, from 1, whose arcs make up the index at OID, in this
+	// order: for parts of variable size, whose length before them counts as theirs.
+	Parts []int
 	// Through is a column, found as above, whose value, a number, is the index at
 	// OID: a lookup by what another lookup found.
 	Through *Source
 	Text    TextForm
+	TypeOf  []byte // as in Convert
 	Extract *Extract
 	Enum    map[int64]string
 }

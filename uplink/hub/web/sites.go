@@ -103,6 +103,9 @@ func (w *Web) row(x *hub.SiteInfo, sum *summary) *siteRow {
 		return row
 	}
 	row.Backlog, row.Oldest = w.backlog(x)
+	if row.Gone && st.Buffer.PendingReadings == 0 {
+		row.Backlog.Text = "not known" // whatever it has collected since
+	}
 	if st.Devices.Total > 0 || st.Devices.Answering > 0 {
 		row.Devices = note{Tone: mute, Text: count(st.Devices.Answering) + " / " + count(st.Devices.Total)}
 		if st.Devices.Answering+st.Devices.Waiting < st.Devices.Total {

@@ -1,4 +1,4 @@
-package config
+package yamlfile
 
 import (
 	"unicode/utf8"
@@ -11,7 +11,7 @@ import (
 // agrees, but {servers: [mqtts://mqtt.msp.example:8883]} becomes a list of a
 // mapping with the value 8883. In a list the pieces are joined again. Directly in
 // {} such a colon is a problem, as {name:gw} has two readings.
-func rejoin(r *report, file int, tokens token.Tokens) token.Tokens {
+func (r *reader) rejoin(tokens token.Tokens) token.Tokens {
 	var out token.Tokens
 	var open []token.Type // brackets
 	for i := 0; i < len(tokens); i++ {
@@ -39,7 +39,7 @@ func rejoin(r *report, file int, tokens token.Tokens) token.Tokens {
 				t = token.String(text, text, at)
 				i++
 			case before != nil:
-				r.errorf(tokenPos(file, t), "a space must follow this colon")
+				r.errorf(place(t), "a space must follow this colon")
 			}
 		}
 		out = append(out, t)

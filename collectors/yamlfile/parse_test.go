@@ -1,9 +1,13 @@
-package config
+package yamlfile
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 )
+
+var limits = Limits{Bytes: 1 << 20, Tokens: 100_000, What: "a test"}
 
 // TestColons: however a list is written, what stands in it is text with colons.
 func TestColons(t *testing.T) {
@@ -22,17 +26,16 @@ func TestColons(t *testing.T) {
 		"quoted, in lines": "x:\n  y:" + block + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &report{files: []string{"site.yaml"}}
-			root := parse(r, 0, []byte(file))
-			if err := r.err(); err != nil {
-				t.Fatal(err)
+			root, problems := Parse([]byte(file), limits)
+			if problems != nil {
+				t.Fatal(problems)
 			}
 			var got []string
-			for _, i := range root.get("x").get("y").items {
-				if i.kind != scalar {
-					t.Errorf("%v in place of a text", i.kind)
+			for _, i := range root.Get("x").Get("y").Items {
+				if i.Kind != Scalar {
+					t.Errorf("%v in place of a text", i.Kind)
 				}
-				got = append(got, i.text)
+				got = append(got, i.Text)
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %q\nwant %q", got, want)
@@ -44,19 +47,30 @@ func TestColons(t *testing.T) {
 // TestColonWithoutSpace: what other readers of YAML read otherwise is refused.
 func TestColonWithoutSpace(t *testing.T) {
 	for file, want := range map[string]string{
-		"{name:gw}\n":                  "site.yaml:1:6: a space must follow this colon",
-		"x: {a: 1, b:2}\n":             "site.yaml:1:12: a space must follow this colon",
-		"x: [{address:192.0.2.1}]\n":   "site.yaml:1:13: a space must follow this colon",
+		"{name:gw}\n":                  "1:6: a space must follow this colon",
+		"x: {a: 1, b:2}\n":             "1:12: a space must follow this colon",
+		"x: [{address:192.0.2.1}]\n":   "1:13: a space must follow this colon",
 		"{\"name\":gw, 'address':b}\n": "",
 	} {
-		r := &report{files: []string{"site.yaml"}}
-		parse(r, 0, []byte(file))
+		_, problems := Parse([]byte(file), limits)
 		got := ""
-		if err := r.err(); err != nil {
-			got = err.Error()
+		for _, p := range problems {
+			got += fmt.Sprintf("%d:%d: %s", p.At.Line, p.At.Column, p.Message)
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", file, got, want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"name", "address", "interval", "community"}
+	for s, want := range map[string]string{
+		"adress": "address", "Name": "name", "nmae": "name", "comunity": "community",
+		"intervall": "interval", "flavour": "", "x": "", "": "", strings.Repeat("name", 100): "",
+	} {
+		if got := Nearest(s, known); got != want {
+			t.Errorf("nearest to %q is %q, want %q", s, got, want)
 		}
 	}
 }
