@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
@@ -22,7 +23,11 @@ import (
 type jobs struct {
 	pinger  *check.Pinger
 	sockets *snmp.Sockets
+	engines *snmp.Engines
+	memory  *snmp.Memory // nil: nothing is kept over a restart
+	kinds   kinds
 	clock   *host.Clock
+	log     *slog.Logger
 	scope   scope.Config
 	dialer  *scope.Dialer
 	made    map[string]made // by source
@@ -34,8 +39,36 @@ type made struct {
 	collector collectors.Collector
 }
 
-func newJobs(clock *host.Clock) *jobs {
-	return &jobs{pinger: check.NewPinger(), sockets: snmp.NewSockets(), clock: clock}
+func newJobs(clock *host.Clock, log *slog.Logger) *jobs {
+	return &jobs{pinger: check.NewPinger(), sockets: snmp.NewSockets(), engines: snmp.NewEngines(), clock: clock, log: log}
+}
+
+// snmpSettings are what a collector of SNMP is made of; the profiles are those of
+// the count.
+type snmpSettings struct {
+	snmp.Config
+	profiles int
+}
+
+// snmpOptions are what the collectors of SNMP share.
+func (j *jobs) snmpOptions() []snmp.Option {
+	opts := []snmp.Option{snmp.WithSockets(j.sockets), snmp.WithKinds(j.kinds.Kinds), snmp.WithEngines(j.engines)}
+	if j.memory != nil {
+		opts = append(opts, snmp.WithMemory(j.memory))
+	}
+	return opts
+}
+
+// keep lets what collectors share forget the devices that are no longer polled.
+func (j *jobs) keep(site *config.Site) {
+	var names []string
+	for _, d := range site.Devices {
+		names = append(names, d.Name)
+	}
+	j.engines.Keep(names)
+	if j.memory != nil {
+		j.memory.Keep(names)
+	}
 }
 
 // close closes what the collectors share, after the last of them has ended.
@@ -55,13 +88,16 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		keep = nil // another contract: nothing made under the old one stays
 	}
 	b := &jobList{made: map[string]made{}, keep: keep}
+	j.kinds.read(site, j.log)
 
 	for _, d := range site.Devices {
 		set := site.DeviceSettings(d)
 		labels := labelsOf(d.Labels)
 		if len(set.Credentials) > 0 {
-			c := snmp.Config{Device: d.Name, Address: d.Address, Credentials: set.Credentials, Timeout: set.Timeout, Retries: set.Retries, Labels: labels}
-			b.add("device/"+d.Name, d.Name, set.Interval, c, func() (collectors.Collector, error) { return snmp.New(c, dialer, snmp.WithSockets(j.sockets)) })
+			c := snmp.Config{Device: d.Name, Address: d.Address, Credentials: set.Credentials, Timeout: set.Timeout, Retries: set.Retries, Labels: labels, Profile: j.kinds.named[d.Profile]}
+			b.add("device/"+d.Name, d.Name, set.Interval, snmpSettings{c, j.kinds.count}, func() (collectors.Collector, error) {
+				return snmp.New(c, dialer, j.snmpOptions()...)
+			})
 		}
 		switch {
 		case d.Ping && len(set.Credentials) > 0: // beside SNMP it is a source of its own, of a name that the site file cannot give
@@ -83,6 +119,7 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		return nil, b.err
 	}
 	j.made, j.scope, j.dialer = b.made, site.Scope, dialer
+	j.keep(site)
 	return b.jobs, nil
 }
 

@@ -31,7 +31,7 @@ func pollCommand(path *string) *cobra.Command {
 				return err
 			}
 			clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
-			all := newJobs(clock)
+			all := newJobs(clock, slog.New(slog.DiscardHandler))
 			defer all.close()
 			js, err := all.of(site)
 			if err != nil {
@@ -127,7 +127,7 @@ func (p *printer) table(b *collectors.Batch, at int64) {
 			continue
 		}
 		s := &b.Schema.Series[i]
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", collectors.Printable(s.String()), collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit)
+		fmt.Fprintf(t, "  %s\t%s\n", collectors.Printable(s.String()), joined(" ", collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit))
 	}
 	t.Flush()
 	for _, e := range b.Events {

@@ -22,6 +22,7 @@ import (
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
+	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 	"github.com/siteprobe/siteprobe/uplink"
 	"github.com/siteprobe/siteprobe/uplink/mqtt"
@@ -72,8 +73,11 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	seen := newTracker(buf.Add)
 	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
-	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock), started: time.Now(),
+	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock, log), started: time.Now(),
 		receivers: newReceivers(dataDir(site), clock, buf, log)}
+	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
+		log.Warn("what was learned of devices", "error", err)
+	}
 	js, err := d.jobs.of(site)
 	if err == nil {
 		err = sched.Replace(js)
@@ -89,6 +93,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	others.Go(func() { d.serve(serving, site) })
 	others.Go(func() { d.watchdog(serving) })
 	others.Go(func() { clock.AskServers(serving, site.Clock.NTP, log) })
+	others.Go(func() { d.jobs.memory.Run(serving, log) })
 	stopSending, err := d.startSender(&senders, site.Uplink)
 	if err != nil {
 		stopServing()
@@ -97,7 +102,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	var schedErr error
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
-	d.receivers.apply(site)
+	d.receivers.apply(site, &d.jobs.kinds)
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
 	notify(log, daemon.SdNotifyReady)
@@ -194,7 +199,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.mu.Lock()
 	d.site = site
 	d.mu.Unlock()
-	d.receivers.apply(site)
+	d.receivers.apply(site, &d.jobs.kinds)
 	if changed {
 		stopSending()
 		wg.Wait()

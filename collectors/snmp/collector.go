@@ -58,15 +58,23 @@ type Collector struct {
 	leading leading
 	layout  *layout
 	namesAt time.Time // when names were read
-	up      uptime    // at the last poll
+	clocks  clocks    // at the last poll
+	polled  time.Time // when that was
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
 	odd     string    // the oddity that has been told of
+	engines *Engines
+	memory  *Memory
+	twins   string // the devices with the same engine ID that have been told of
+
+	recalled  *Manners // what was learned before this program began; nil: nothing
+	engineBad bool     // snmpEngineTime begins anew without a restart
 
 	shown shown // to others than Collect
 
 	// The poll.
 	start      time.Time
+	restarted  bool // the device, or its agent, since the last poll
 	took, pdus cell
 	events     []collectors.Event
 	eventText  int // bytes of them
@@ -105,6 +113,11 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 	}
 	if c.kinds == nil {
 		c.kinds = builtInKinds()
+	}
+	if c.memory != nil {
+		if m, ok := c.memory.of(c.cfg.Device, c.cfg.Address); ok {
+			c.recall(m)
+		}
 	}
 	if c.cfg.Profile != nil {
 		c.install(c.kinds.plan(c.cfg.Profile))
@@ -193,6 +206,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if err := c.readRest(ctx, names); err != nil {
 		broken = append(broken, fmt.Errorf("scalars of the device: %w", err))
 	}
+	c.restarts()
 	broken = append(broken, c.readTables(ctx, names || c.layout == nil)...)
 	if c.empty() {
 		return fmt.Errorf("asking %s: %w", c.cfg.Address, errors.Join(append(broken, ErrNothing)...))
@@ -203,6 +217,8 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	if c.layout.cut {
 		broken = append(broken, errTooManySeries)
 	}
+	c.tellResets(c.start.Sub(c.polled))
+	c.polled = c.start
 	c.tellOddity()
 	c.measure(c.now().Sub(c.start))
 	c.emit(emit)
@@ -224,7 +240,7 @@ func (c *Collector) begin() {
 		t.begin()
 	}
 	c.walker.requests, c.walker.varbinds, c.walker.led = 0, 0, 0
-	c.events, c.eventText = nil, 0
+	c.events, c.eventText, c.restarted = nil, 0, false
 }
 
 // take is the walk's sink.
@@ -248,6 +264,7 @@ func (c *Collector) pacing() {
 		}
 		*p = newPace(v1 || agent.NoBulk, columns, reps)
 		p.v1 = v1
+		c.recallPace()
 	}
 }
 
@@ -337,7 +354,11 @@ func (c *Collector) tellAddress() {
 		return
 	}
 	c.told = from.String()
-	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers from %s, although asked at %s", from, c.cfg.Address))
+	where := "from " + c.told
+	if c.told == c.host {
+		where = "from another port"
+	}
+	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers %s, although asked at %s", where, c.cfg.Address))
 }
 
 // tellOddity tells once what is odd about a device's answers.

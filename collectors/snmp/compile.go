@@ -176,7 +176,7 @@ func newGrouping(name string, room int) *grouping {
 // column are asked for once.
 func (g *grouping) metric(m *profile.Metric, interval time.Duration) {
 	if m.Name == "" || len(m.Name) > collectors.MaxName || len(m.Unit) > collectors.MaxName || len(m.OID) == 0 ||
-		len(g.columns)+len(g.echoes) >= g.most || g.names[m.Name] && len(m.Labels) == 0 {
+		len(g.columns)+len(g.echoes) >= g.most || g.names[m.Name] && len(m.Labels) == 0 && m.InsteadOf != m.Name {
 		return
 	}
 	g.names[m.Name] = true
@@ -231,6 +231,28 @@ func (g *grouping) label(oid []byte) int {
 	return i
 }
 
+// interfaces finds what IF-MIB has to tell interfaces and their counters by.
+func (g *grouping) interfaces() {
+	const ifs, ifx = "1.3.6.1.2.1.2.2.1.", "1.3.6.1.2.1.31.1.1.1."
+	find := func(oid string) int {
+		if i, ok := g.byOID[string(pdu.MustOID(oid))]; ok {
+			return i
+		}
+		return -1
+	}
+	g.plan.speed, g.plan.highSpeed = find(ifs+"5"), find(ifx+"15")
+	for _, oid := range []string{ifx + "1", ifs + "2", ifs + "6"} { // ifName, ifDescr, ifPhysAddress
+		if i := find(oid); i >= 0 && g.columns[i].label {
+			g.plan.identity = append(g.plan.identity, i)
+		}
+	}
+	for _, oid := range []string{ifs + "10", ifs + "16", ifx + "6", ifx + "10"} {
+		if i := find(oid); i >= 0 {
+			g.columns[i].octets = true
+		}
+	}
+}
+
 // typeOf is label, of the column that tells the type of another; -1: there is none.
 func (g *grouping) typeOf(oid []byte) int {
 	if len(oid) == 0 {
@@ -253,6 +275,7 @@ func (g *grouping) build() tablePlan {
 			g.echoes[i].sensor, g.echoes[i].typeOf = g.sensor(conv), g.typeOf(conv.TypeOf)
 		}
 	}
+	g.interfaces()
 	t.columns = len(g.columns)
 	t.objects = exact(append(g.columns, g.echoes...))
 	for i := range t.objects[:t.columns] {
@@ -273,10 +296,10 @@ func (g *grouping) build() tablePlan {
 			t.texts++
 		}
 		m := o.from
-		if m == nil || m.InsteadOf == "" || m.InsteadOf == o.name {
+		if m == nil || m.InsteadOf == "" {
 			continue
 		}
-		if k := slices.IndexFunc(t.objects, func(x object) bool { return x.use == metric && x.name == m.InsteadOf }); k >= 0 {
+		if k := slices.IndexFunc(t.objects, func(x object) bool { return x.use == metric && x.name == m.InsteadOf }); k >= 0 && k != i {
 			o.insteadOf = k + 1
 			t.objects[k].stoodIn = true
 		}

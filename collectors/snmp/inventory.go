@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -37,16 +38,34 @@ type Interface struct {
 
 // shown is what was known of a device after the last poll that it answered.
 type shown struct {
+	last struct { // what tells that it is not worth the work
+		pace                shape
+		linked              attempt
+		faults, atOnce      int
+		unconnected, engine bool
+	}
+
 	mu      sync.Mutex
 	profile *profile.Profile
 	device  Device
 	manners Manners
 }
 
+// show lets others see what is known. Most polls have nothing new.
 func (c *Collector) show() {
+	now := c.shown.last
+	now.pace, now.linked, now.faults, now.atOnce = c.walker.pace.next(), c.linked, c.leading.faults, c.atOnce
+	now.unconnected, now.engine = c.unconnected, c.engineBad
+	if now == c.shown.last && !slices.ContainsFunc(c.tables, func(t *table) bool { return t.naming }) && c.namesAt != c.start {
+		return
+	}
+	c.shown.last = now
 	d, m := c.device(), c.manners()
 	c.shown.mu.Lock()
 	defer c.shown.mu.Unlock()
+	if c.memory != nil && !reflect.DeepEqual(m, c.shown.manners) {
+		c.memory.note(c.cfg.Device, c.cfg.Address, m)
+	}
 	c.shown.profile, c.shown.device, c.shown.manners = c.plan.profile, d, m
 }
 

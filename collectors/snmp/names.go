@@ -13,19 +13,7 @@ import (
 // whether they are to be read in this poll.
 func (c *Collector) watch() (names bool) {
 	names = c.layout == nil || c.start.Sub(c.namesAt) >= c.cfg.NamesEvery
-	if v := c.scalar(sysUpTime); v.counts() {
-		up := uptime{ticks: v.num, at: c.start, known: true}
-		if restarted(c.up, up) {
-			names = true
-			for _, t := range c.tables {
-				t.unpin()
-			}
-			c.tell("reboot", collectors.Warning, fmt.Sprintf(
-				"the device or its SNMP agent has restarted: up for %s now, %s at the last poll",
-				up.duration(), c.up.duration()))
-		}
-		c.up = up
-	}
+	names = c.suspect() || names
 	if v := c.scalar(ifTableLastChange); v.tag != 0 {
 		names = names || v.num != c.changed.num
 		c.changed = *v
@@ -53,8 +41,24 @@ func (c *Collector) readRest(ctx context.Context, names bool) error {
 			}
 		}
 		c.scalars.settle()
+		c.tellTwins()
 	}
 	return err
+}
+
+// tellTwins tells, once, that another device has the same engine ID.
+func (c *Collector) tellTwins() {
+	if c.engines == nil {
+		return
+	}
+	others := strings.Join(c.engines.claim(c.cfg.Device, c.engineID()), ", ")
+	if others == c.twins {
+		return
+	}
+	if c.twins = others; others != "" {
+		c.tell("duplicate_engine_id", collectors.Warning, "has the same SNMP engine ID as "+collectors.Clip(others, 120)+
+			": a copied configuration, which disturbs SNMPv3, or one device under two names")
+	}
 }
 
 // readTables walks what there are series of, or everything where names are to be
@@ -62,13 +66,18 @@ func (c *Collector) readRest(ctx context.Context, names bool) error {
 // too.
 func (c *Collector) readTables(ctx context.Context, names bool) []error {
 	for _, t := range c.tables {
-		t.naming = names
+		if t.naming = names; names {
+			t.remember()
+		}
 	}
 	c.openTables()
 	err := c.walker.walk(ctx, c.link, c.cols, c)
 	if err == nil && !names && c.moved() {
 		c.openTables()
 		err = c.walker.walk(ctx, c.link, c.cols, c)
+	}
+	if names && err == nil {
+		c.recallPins()
 	}
 	var errs []error
 	for _, t := range c.tables {
@@ -116,6 +125,7 @@ func (c *Collector) moved() (any bool) {
 			continue
 		}
 		any, t.naming = true, true
+		t.remember()
 		for _, i := range t.plan.looksUp {
 			c.tables[i].naming = true
 		}
@@ -131,6 +141,7 @@ func (c *Collector) settleTable(t *table) error {
 			t.emptied = time.Time{}
 			t.prune()
 		}
+		c.tellMoves(t)
 		t.settle()
 		return nil
 	}

@@ -31,6 +31,11 @@ type tablePlan struct {
 	texts   int // how many of the objects have text
 	lookup  bool
 	looksUp []int // the tables that its labels are looked up in
+
+	// Of a table of interfaces: the objects that these are known by, the best first,
+	// and their speed; -1: there is none.
+	identity         []int
+	speed, highSpeed int
 }
 
 // object is one MIB object: a scalar, or a column of a table.
@@ -61,7 +66,8 @@ type object struct {
 	// pinned: which of the two a row has is found out once and then stays so until
 	// the device restarts, for a counter of 32 and one of 64 bits must not be mixed.
 	pinned bool
-	typeOf int // the object that tells the type of its text; -1: none
+	octets bool // it counts octets of an interface
+	typeOf int  // the object that tells the type of its text; -1: none
 	// stoodIn: another object takes this one's place where it is missing.
 	stoodIn bool
 

@@ -276,11 +276,8 @@ func TestChoosing(t *testing.T) {
 	d.put("1.3.6.1.2.1.1.1.0", octets("firmware 2"))
 	d.put("1.3.6.1.2.1.1.3.0", num(pdu.TagTimeTicks, 0))
 	bs := d.step()
-	var kinds []string
-	for _, e := range bs[0].Events {
-		kinds = append(kinds, e.Kind)
-	}
-	if d.c.plan.profile != two || strings.Join(kinds, " ") != "reboot snmp_profile" {
+	kinds := eventKinds(bs)
+	if d.c.plan.profile != two || strings.Join(kinds, " ") != "snmp_profile reboot" {
 		t.Errorf("profile %q, events %v", d.c.plan.profile.Name, kinds)
 	}
 	if got := readings(bs)[`fans{device="sw1"}`]; got != "3" {

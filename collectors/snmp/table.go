@@ -25,6 +25,10 @@ type table struct {
 	naming  bool // names of its rows are read in this poll
 
 	emptied time.Time // since when it shows none of the rows that there were
+
+	falls      []fall            // counters that have decreased in this poll
+	before     map[string]string // what interfaces were known by, while names are read
+	renumbered bool              // in this poll
 }
 
 // row is one row. What its slices hold is never moved, for layouts point into it.
@@ -71,7 +75,8 @@ func (t *table) text(r *row, object int) *kept {
 
 // begin forgets the last poll's values. No column is asked for until it is opened.
 func (t *table) begin() {
-	t.grown, t.fresh, t.naming = false, false, false
+	t.grown, t.fresh, t.naming, t.renumbered = false, false, false, false
+	t.falls, t.before = t.falls[:0], nil
 	for i := range t.cols {
 		t.cols[i].state = notAsked
 		t.cursor[i] = 0
@@ -115,6 +120,9 @@ func (t *table) set(r *row, col int, v *pdu.Varbind) {
 	for i := col; ; {
 		o, c := &t.plan.objects[i], &r.cells[i]
 		t.fresh = t.fresh || !c.known
+		if v.Num < c.num && c.known && (v.Tag == pdu.TagCounter32 || v.Tag == pdu.TagCounter64) && o.use == metric {
+			t.fell(r, i, c.num, v)
+		}
 		c.set(o, v, t.text(r, i))
 		if i = o.echo; i == 0 {
 			return
@@ -169,16 +177,17 @@ func (t *table) whole() bool {
 }
 
 // gone tells whether a row gave nothing in this poll, although something that it
-// had was asked for.
+// had was asked for. Of one that has restarted it is not known what it had.
 func (t *table) gone(r *row) bool {
-	had := false
+	had, known := false, false
 	for i := range r.cells {
 		if r.cells[i].tag != 0 {
 			return false
 		}
+		known = known || r.cells[i].known
 		had = had || r.cells[i].known && t.cols[t.plan.objects[i].column].state != notAsked
 	}
-	return had
+	return had || !known && t.naming
 }
 
 // vanished tells whether some row is gone.
@@ -208,9 +217,17 @@ func (t *table) prune() { t.rows = slices.DeleteFunc(t.rows, func(r row) bool { 
 // unpin forgets what each row was found to have, after a restart: it may be
 // another interface now.
 func (t *table) unpin() {
-	for _, r := range t.rows {
-		for c := range r.cells {
-			r.cells[c].known, r.cells[c].pin, r.cells[c].kind = false, undecided, 0
+	for i := range t.rows {
+		t.rows[i].unpin()
+	}
+}
+
+// unpin leaves what was read in this poll.
+func (r *row) unpin() {
+	for i := range r.cells {
+		c := &r.cells[i]
+		if c.pin = undecided; c.tag == 0 {
+			c.known, c.kind = false, 0
 		}
 	}
 }

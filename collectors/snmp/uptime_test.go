@@ -7,10 +7,9 @@ import (
 
 func TestRestarted(t *testing.T) {
 	const (
-		second = 100
-		hour   = 3600 * second
-		day    = 24 * hour
-		wrap   = 1 << 32
+		hour = 3600 * second
+		day  = 24 * hour
+		wrap = sysWrap
 	)
 	start := time.Unix(1700000000, 0)
 	for _, test := range []struct {
@@ -34,11 +33,11 @@ func TestRestarted(t *testing.T) {
 	} {
 		last := uptime{ticks: test.last, at: start, known: true}
 		now := uptime{ticks: test.now, at: start.Add(test.elapsed), known: true}
-		if got := restarted(last, now); got != test.want {
+		if got := restarted(last, now, sysWrap); got != test.want {
 			t.Errorf("%s: restarted is %v", test.name, got)
 		}
 	}
-	if restarted(uptime{}, uptime{ticks: 5, known: true}) {
+	if restarted(uptime{}, uptime{ticks: 5, known: true}, sysWrap) {
 		t.Error("the first reading is a restart")
 	}
 }

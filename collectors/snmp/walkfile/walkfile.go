@@ -55,7 +55,6 @@ func Read(r io.Reader) (vars []pdu.Varbind, problems []string, err error) {
 type parser struct {
 	vars     []pdu.Varbind
 	problems []string
-	left     int
 
 	at    int // the line that the value began in; 0: there is none
 	oid   []byte
@@ -92,11 +91,21 @@ func (p *parser) line(n int, line string) {
 		}
 	}
 	switch {
-	case p.at > 0 && len(p.value) < maxLine: // a value goes on
+	case p.at > 0 && goesOn(p.value) && len(p.value) < maxLine:
 		p.value += "\n" + line
 	case strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#"):
 		p.problem(n, fmt.Sprintf("%q is neither a line of a walk nor of a recording", collectors.Clip(line, 40)))
 	}
+}
+
+// goesOn tells whether a value may have another line.
+func goesOn(value string) bool {
+	for _, kind := range []string{"STRING:", "Hex-STRING:", "BITS:", "OPAQUE:", "Opaque:", `"`} {
+		if strings.HasPrefix(value, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // walked reads the identifier of a line of a walk: ".1.3.6" or "iso.3.6".

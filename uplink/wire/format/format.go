@@ -15,8 +15,9 @@
 // number or null (NaN and the infinities are no JSON), that of a text a string.
 // unit is a base unit or empty; kind is counter, gauge, state or text; time is
 // RFC 3339 in UTC, to the millisecond. quality is empty or says "partial" (the
-// collection did not give all that was asked for) or "clock_unsure" (the box's
-// clock was not synchronised). What happened, as opposed to what was measured, is
+// collection did not give all that was asked for), "reset" (the device or its agent
+// has restarted since the last one) or "clock_unsure" (the box's clock was not
+// synchronised). What happened, as opposed to what was measured, is
 //
 //	{"event":{"device":"","source":"events","kind":"reboot","severity":"warning","text":"…","labels":{},
 //	 "time":"…","quality":[]}}
@@ -78,6 +79,7 @@ package format
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -98,6 +100,7 @@ const MaxPayload = 60_000
 // The words of quality.
 const (
 	QualityPartial     = "partial"      // the collection did not give all that was asked for
+	QualityReset       = "reset"        // the device or its agent has restarted since the last collection: counters began anew
 	QualityRollup      = "rollup"       // it stands for several
 	QualityClockUnsure = "clock_unsure" // the box's clock was not synchronised, and by how much it was off is not known
 )
@@ -196,17 +199,17 @@ func (p *payloads) batch(x *collectors.Batch, head *block.Head) {
 
 // Quality returns what readings of the batch lack, in the words above; nil when
 // nothing.
-func Quality(b *collectors.Batch, sure bool) []string {
-	partial := b.Outcome.Result == collectors.Partial
-	switch {
-	case partial && !sure:
-		return []string{QualityPartial, QualityClockUnsure}
-	case partial:
-		return []string{QualityPartial}
-	case !sure:
-		return []string{QualityClockUnsure}
+func Quality(b *collectors.Batch, sure bool) (words []string) {
+	if b.Outcome.Result == collectors.Partial {
+		words = append(words, QualityPartial)
 	}
-	return nil
+	if len(b.Values) > 0 && slices.ContainsFunc(b.Events, func(e collectors.Event) bool { return e.Kind == "reboot" || e.Kind == "agent_restart" }) {
+		words = append(words, QualityReset)
+	}
+	if !sure {
+		words = append(words, QualityClockUnsure)
+	}
+	return words
 }
 
 // OutcomeEvent returns the event that stands for a collection that was not ok, nil

@@ -1,0 +1,169 @@
+package snmp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"sync"
+	"time"
+)
+
+// Memory keeps the manners of a site's devices over restarts of the program, in one
+// small file. A device that is found at another address is another. All collectors
+// of a site share one.
+type Memory struct {
+	path string
+
+	mu      sync.Mutex
+	devices map[string]remembered // by name
+	changed bool
+}
+
+type remembered struct {
+	Address string  `json:"address"`
+	Manners Manners `json:"manners"`
+}
+
+const (
+	memoryVersion = 1
+	maxMemory     = 4 << 20 // bytes of the file
+	maxRemembered = 5000    // devices
+	rememberEvery = 10 * time.Minute
+)
+
+// memoryFile is what the file holds.
+type memoryFile struct {
+	Version int                   `json:"version"`
+	Devices map[string]remembered `json:"devices"`
+}
+
+// OpenMemory reads the file at path, which need not exist yet. The memory can be
+// used whatever the error is: of a file that cannot be read nothing is remembered,
+// and all is learned anew.
+func OpenMemory(path string) (*Memory, error) {
+	m := &Memory{path: path, devices: map[string]remembered{}}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return m, fmt.Errorf("reading what was learned of devices: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxMemory+1))
+	if err != nil {
+		return m, fmt.Errorf("reading what was learned of devices: %w", err)
+	}
+	var in memoryFile
+	if len(b) > maxMemory || json.Unmarshal(b, &in) != nil || in.Version != memoryVersion {
+		return m, fmt.Errorf("what was learned of devices (%s) cannot be used and is learned anew: it is damaged, or another version's", path)
+	}
+	for name, r := range in.Devices {
+		if len(m.devices) < maxRemembered {
+			m.devices[name] = r
+		}
+	}
+	return m, nil
+}
+
+// WithMemory lets the collector begin with what was learned of the device, and keep
+// what it learns.
+func WithMemory(m *Memory) Option { return func(c *Collector) { c.memory = m } }
+
+// Keep forgets all devices but those named.
+func (m *Memory) Keep(devices []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	named := make(map[string]bool, len(devices))
+	for _, d := range devices {
+		named[d] = true
+	}
+	for d := range m.devices {
+		if !named[d] {
+			delete(m.devices, d)
+			m.changed = true
+		}
+	}
+}
+
+func (m *Memory) of(device, address string) (Manners, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.devices[device]
+	return r.Manners, ok && r.Address == address
+}
+
+func (m *Memory) note(device, address string, manners Manners) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.devices[device]; known || len(m.devices) < maxRemembered {
+		m.devices[device] = remembered{address, manners}
+		m.changed = true
+	}
+}
+
+// Run writes what was learned from time to time, and when ctx ends. It is not worth
+// more: what is lost is learned again.
+func (m *Memory) Run(ctx context.Context, log *slog.Logger) {
+	t := time.NewTicker(rememberEvery)
+	defer t.Stop()
+	told := false
+	for {
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		err := m.Save()
+		if err != nil && !told {
+			log.Warn("what was learned of devices is not kept over a restart", "error", err)
+		}
+		told = err != nil
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// Save writes the file, if anything has changed since it was written. It is whole or
+// as it was.
+func (m *Memory) Save() error {
+	m.mu.Lock()
+	if !m.changed {
+		m.mu.Unlock()
+		return nil
+	}
+	out := memoryFile{memoryVersion, maps.Clone(m.devices)}
+	m.changed = false
+	m.mu.Unlock()
+	b, err := json.Marshal(out)
+	if err == nil {
+		err = replaceFile(m.path, b)
+	}
+	if err != nil {
+		m.mu.Lock()
+		m.changed = true
+		m.mu.Unlock()
+		return fmt.Errorf("writing what was learned of devices: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file beside path and then puts it in its place. It is not
+// flushed: after a power cut an old or broken one costs no more than learning.
+func replaceFile(path string, b []byte) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		_ = os.Remove(tmp)
+		return err
+	}
+	return nil
+}
