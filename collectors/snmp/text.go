@@ -284,6 +284,20 @@ func bitNames(b []byte, names map[int64]string) string {
 	return collectors.Clip(strings.Join(set, ","), collectors.MaxText)
 }
 
+// worded gives the word for text that is a whole number, where there is one: digits
+// that a device sends as text, or that an Extract takes out of an identifier.
+func worded(enum map[int64]string, text string) string {
+	if len(enum) == 0 {
+		return text
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if word, ok := enum[n]; ok {
+			return collectors.Clip(word, collectors.MaxText)
+		}
+	}
+	return text
+}
+
 // extracted takes the part of text that an Extract names: the first that matches.
 func extracted(e *profile.Extract, text string) string {
 	if e == nil {
