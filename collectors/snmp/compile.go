@@ -176,7 +176,7 @@ func newGrouping(name string, room int) *grouping {
 // column are asked for once.
 func (g *grouping) metric(m *profile.Metric, interval time.Duration) {
 	if m.Name == "" || len(m.Name) > collectors.MaxName || len(m.Unit) > collectors.MaxName || len(m.OID) == 0 ||
-		len(g.columns)+len(g.echoes) >= g.most || g.names[m.Name] && len(m.Labels) == 0 {
+		len(g.columns)+len(g.echoes) >= g.most || g.names[m.Name] && len(m.Labels) == 0 && m.InsteadOf != m.Name {
 		return
 	}
 	g.names[m.Name] = true
@@ -296,10 +296,10 @@ func (g *grouping) build() tablePlan {
 			t.texts++
 		}
 		m := o.from
-		if m == nil || m.InsteadOf == "" || m.InsteadOf == o.name {
+		if m == nil || m.InsteadOf == "" {
 			continue
 		}
-		if k := slices.IndexFunc(t.objects, func(x object) bool { return x.use == metric && x.name == m.InsteadOf }); k >= 0 {
+		if k := slices.IndexFunc(t.objects, func(x object) bool { return x.use == metric && x.name == m.InsteadOf }); k >= 0 && k != i {
 			o.insteadOf = k + 1
 			t.objects[k].stoodIn = true
 		}

@@ -230,3 +230,24 @@ devices:
 		t.Errorf("warnings %v, want %s", s.Warnings, want)
 	}
 }
+
+// TestProfiles: a profile by its name alone, by a module, and the folder.
+func TestProfiles(t *testing.T) {
+	data, err := os.ReadFile("testdata/good/profiles.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := Loader{WithoutSecrets: true}.Parse("site.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := Profile{SNMPExporter: "/etc/siteprobe/snmp.yml", Module: "if_mib"}
+	for i, want := range []Profile{{Name: "fortigate"}, {Name: "_generic"}, module, module, {}} {
+		if got := site.Devices[i].Profile; got != want {
+			t.Errorf("%s: %+v, want %+v", site.Devices[i].Name, got, want)
+		}
+	}
+	if site.Profiles != "/srv/profiles" {
+		t.Errorf("the folder is %q", site.Profiles)
+	}
+}

@@ -67,8 +67,9 @@
 //
 // # An entry of metrics
 //
-// A scalar is `symbol: {OID, name}`, the OID with its .0; the old form has OID and
-// name in the entry itself. A table is `table: {OID, name}` with `symbols`. Entries with
+// A scalar is `symbol: {OID, name}`, the OID with its .0, or of one cell of a table;
+// where there is nothing, .0 below it is tried. The old form has OID and name in the
+// entry itself. A table is `table: {OID, name}` with `symbols`. Entries with
 // the same table become one, whose columns may be anywhere as long as their index is
 // that of the table. `index` says what it is made of; without it one label "index"
 // has all of it. `metric_tags` and `static_tags` are the labels of the entry; an entry

@@ -73,8 +73,23 @@ func (r *reader) scalars(metrics []metricKeys, labels []Label, tags, index *node
 	}
 	e := &entry{labels: labels}
 	for _, m := range metrics {
-		r.part.scalars = append(r.part.scalars, r.column(nil, m, e))
+		c := r.column(nil, m, e)
+		r.part.scalars = append(r.part.scalars, c)
+		if oids := instances(m.OID); len(oids) > 1 && m.InsteadOf == "" {
+			c.OID, c.InsteadOf = oids[1], c.Name
+			r.part.scalars = append(r.part.scalars, c)
+		}
 	}
+}
+
+// instances are the places where a scalar can be: at its OID, which may be a cell of
+// a table, and, where that lacks the .0 that scalars have, below it. Profiles of
+// others rely on it that both are tried.
+func instances(oid []byte) [][]byte {
+	if oid[len(oid)-1] == 0 && len(oid) > 1 && oid[len(oid)-2] < 0x80 {
+		return [][]byte{oid}
+	}
+	return [][]byte{oid, append(slices.Clone(oid), 0)}
 }
 
 func (r *reader) table(n, table *node, metrics []metricKeys, labels []Label, tags, index *node) {

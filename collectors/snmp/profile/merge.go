@@ -137,11 +137,14 @@ func deviceOf(fields map[string][]Field) map[string][]Field {
 func chosen(columns []column, warn func(string, yamlfile.Place, string)) (out []Metric) {
 	instead := make(map[string]string, len(columns))
 	for _, c := range columns {
-		instead[c.Name] = c.InsteadOf
+		if c.InsteadOf != c.Name {
+			instead[c.Name] = c.InsteadOf
+		}
 	}
+	before := map[string]bool{}
 	for _, c := range columns {
 		m := c.Metric
-		if m.InsteadOf != "" {
+		if m.InsteadOf != "" && !(m.InsteadOf == m.Name && before[m.Name]) {
 			if _, ok := instead[m.InsteadOf]; !ok {
 				warn(c.file, c.at, fmt.Sprintf("%s would be read instead of %s, which is not there", m.Name, values.Clip(m.InsteadOf)))
 				m.InsteadOf, m.Pinned = "", false
@@ -150,6 +153,7 @@ func chosen(columns []column, warn func(string, yamlfile.Place, string)) (out []
 				m.InsteadOf, m.Pinned = "", false
 			}
 		}
+		before[m.Name] = true
 		out = append(out, m)
 	}
 	return out

@@ -72,7 +72,8 @@ type Metric struct {
 	// InsteadOf is the metric of the same table or among the scalars whose place
 	// this one takes where that one is missing. With Pinned, which of them a row has
 	// is found out once and stays so until the device restarts (counters of 32 and
-	// 64 bits must not be mixed).
+	// 64 bits must not be mixed). It may be the metric's own name where one before
+	// it has that, too: two places for one series.
 	InsteadOf string
 	Pinned    bool
 }

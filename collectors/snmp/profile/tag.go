@@ -71,6 +71,9 @@ func (r *reader) tag(n *node, table bool) []Label {
 		return nil
 	}
 	from := r.sources(n, t)
+	if !table {
+		from = scalarSources(from)
+	}
 	if len(from) == 0 {
 		return nil
 	}
@@ -152,6 +155,17 @@ func (r *reader) sources(n *node, t *tagKeys) (out []Source) {
 	}
 	if len(out) == 0 {
 		r.Errorf(n.At, "a tag needs a symbol with an OID, or index: N")
+	}
+	return out
+}
+
+// scalarSources adds the places where the scalars can be, too.
+func scalarSources(from []Source) (out []Source) {
+	for _, s := range from {
+		for _, oid := range instances(s.OID) {
+			s.OID = oid
+			out = append(out, s)
+		}
 	}
 	return out
 }

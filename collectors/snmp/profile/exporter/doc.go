@@ -14,6 +14,11 @@
 //
 // What is not taken over, each with a warning: filters and single rows in get (all
 // rows are read), display hints, lookups by several labels of which one is a lookup
-// itself, retries and timeouts (they are the site file's). Counters of 64 bits are
-// exact, where snmp_exporter takes them modulo 2^53.
+// itself, retries and timeouts (they are the site file's).
+//
+// What differs on purpose: counters of 64 bits are exact, where snmp_exporter takes
+// them modulo 2^53; texts are without control characters and blanks at their ends; a
+// hardware address of no octets is empty, not zeros; of two rows that would be one
+// series one counts, and BITS that are no octets are none, where snmp_exporter gives
+// up the whole device.
 package exporter
