@@ -59,14 +59,14 @@ func whole(ctx context.Context, o options, dir string) error {
 	if err := pause(ctx, o.warm+o.commit); err != nil {
 		return err
 	}
-	a, err := read()
+	a, err := afterCommit(ctx, read)
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, max(o.length, 2*o.commit)); err != nil {
+	if err := pause(ctx, max(o.length, 2*o.commit)-o.commit/2); err != nil {
 		return err
 	}
-	b, err := read()
+	b, err := afterCommit(ctx, read)
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,26 @@ func whole(ctx context.Context, o options, dir string) error {
 	}
 	fmt.Printf("  resident memory                 %6.1f MB, at its highest %.1f MB\n\n", rss/1e6, peak/1e6)
 	return nil
+}
+
+// afterCommit reads the figures when a commit has just been acknowledged, so that
+// between two readings there are whole commits.
+func afterCommit(ctx context.Context, read func() (figures, error)) (f figures, err error) {
+	before, err := read()
+	if err != nil {
+		return f, err
+	}
+	err = until(ctx, 2*time.Minute, func() bool {
+		f, err = read()
+		return err != nil || f.acked > before.acked
+	})
+	if err == nil {
+		err = pause(ctx, time.Second) // the rest of the commit
+	}
+	if err != nil {
+		return f, err
+	}
+	return read()
 }
 
 func pause(ctx context.Context, d time.Duration) error {

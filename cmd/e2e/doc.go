@@ -28,6 +28,10 @@
 //
 // # The others
 //
+// TestKillInforms kills a probe that receives informs, which net-snmp's snmptrap sends
+// without pause: none that was acknowledged is missing. TestReceivers and
+// TestSocketActivation start and stop receivers by the site file and by systemd.
+//
 // TestOutage lets a site come back after ten minutes without a broker, over a slow
 // line: live readings must be stored at once and the backlog behind them.
 // TestScript runs testdata/script/*.txtar against the real programs; script_test.go

@@ -17,6 +17,7 @@ type informer struct {
 	t    *testing.T
 	addr string
 	dir  string
+	wait string // seconds for an acknowledgement
 
 	next atomic.Int64
 	mu   sync.Mutex
@@ -39,7 +40,7 @@ func requireSnmptrap(t *testing.T) {
 // send sends one inform, of a content of its own.
 func (i *informer) send(v3 bool) {
 	name := fmt.Sprintf("inform-%d;", i.next.Add(1))
-	args := []string{"-m", "", "-M", i.dir, "-Ci", "-r", "0", "-t", "2"}
+	args := []string{"-m", "", "-M", i.dir, "-Ci", "-r", "0", "-t", i.wait}
 	if v3 {
 		args = append(args, "-v", "3", "-u", "core", "-l", "authPriv", "-a", "SHA-256", "-A", community, "-x", "AES", "-X", community)
 	} else {
@@ -82,7 +83,7 @@ func TestKillInforms(t *testing.T) {
 	requireSnmptrap(t)
 	t.Parallel()
 	r := newRig(t, 1, true)
-	in := &informer{t: t, addr: freeUDP(t), dir: t.TempDir()}
+	in := &informer{t: t, addr: freeUDP(t), dir: t.TempDir(), wait: "2"}
 	r.site.interval = quiet
 	r.site.more = fmt.Sprintf("traps: {listen: %q}\n", in.addr)
 	r.writeSite()

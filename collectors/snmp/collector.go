@@ -356,7 +356,11 @@ func (c *Collector) tellAddress() {
 		return
 	}
 	c.told = from.String()
-	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers from %s, although asked at %s", from, c.cfg.Address))
+	where := "from " + c.told
+	if c.told == c.host {
+		where = "from another port"
+	}
+	c.tell("snmp_reply_address", collectors.Info, fmt.Sprintf("answers %s, although asked at %s", where, c.cfg.Address))
 }
 
 // tellOddity tells once what is odd about a device's answers.

@@ -256,6 +256,24 @@ func TestAnswersFromAnotherAddress(t *testing.T) {
 	}
 }
 
+// TestAnswersFromAnotherPort: after the first poll no answer is dropped of a device
+// behind a translator of addresses that gives each answer another port.
+func TestAnswersFromAnotherPort(t *testing.T) {
+	r := newRogue(t, snmptest.Switch(2), func(q *question) { q.r.sendFrom("127.0.0.1", q.right, q.from) })
+	c := collectorOf(t, Config{Address: r.address(), Timeout: 200 * time.Millisecond})
+	first := mustPoll(t, c)
+	if ev := first[0].Events; len(ev) != 1 || !strings.Contains(ev[0].Text, "answers from another port, although asked at") {
+		t.Errorf("events %v", ev)
+	}
+	before := c.sockets.Stats().Strangers
+	if again := mustPoll(t, c); len(again[0].Events) != 0 || count(again, "ifOperStatus") != 2 {
+		t.Errorf("events %v, %d rows", again[0].Events, count(again, "ifOperStatus"))
+	}
+	if after := c.sockets.Stats().Strangers; after != before {
+		t.Errorf("%d answers were not taken", after-before)
+	}
+}
+
 func TestCancelIsPrompt(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	agent := serve(t, snmptest.Config{MIB: snmptest.Switch(1),

@@ -21,8 +21,8 @@ type direct struct {
 	retries   int
 	within    func(netip.Addr) bool // nil: only the address that is asked may answer
 
-	x    *exchange // of this poll
-	from netip.Addr
+	x    *exchange  // of this poll
+	from netip.Addr // who answered last from another address, or another port
 	help tolerant
 }
 
@@ -134,7 +134,7 @@ func (s *direct) read(x *exchange, dst []pdu.Varbind) ([]pdu.Varbind, error) {
 	if err != nil {
 		return dst, err
 	}
-	if x.from.Addr() != s.to.Addr() {
+	if x.from != s.to {
 		s.from = x.from.Addr()
 	}
 	switch {

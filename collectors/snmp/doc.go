@@ -43,7 +43,8 @@
 // interface can have wrapped in the time. Interfaces that have another ifIndex (known
 // by ifName, then ifDescr, then the MAC) are "interfaces_renumbered"; two devices with
 // one engine ID are "duplicate_engine_id" at both; a device that answers from another
-// address is "snmp_reply_address".
+// address is "snmp_reply_address", one that only a more tolerant reader understands
+// "snmp_odd_answer".
 //
 // A table that shows none of the rows that it had keeps them, as missing readings,
 // and makes the poll partial for as long as names hold; then they are taken to be
@@ -52,8 +53,9 @@
 // # How it is read
 //
 // A plan says what to ask for, a fetcher asks, a table keeps what came and a layout
-// turns it into batches; none knows the others' work. Object identifiers are BER
-// bytes beyond the fetcher, so that it need not make text of them.
+// turns it into batches; none knows the others' work. There are two fetchers, of
+// the same meaning: one for SNMPv2c of our own, and an adapter to gosnmp for v1 and
+// v3. Beyond them object identifiers are BER bytes.
 //
 // Columns are walked side by side with GetBulk. A device is met with few columns
 // and repetitions at first and with more as its answers come whole; tooBig, silence
@@ -65,12 +67,41 @@
 // device that falls silent midway: what has come is kept, and the error says what
 // is incomplete.
 //
+// # One socket for all
+//
+// SNMPv2c goes through [Sockets]: one unconnected UDP socket for IPv4 and one for
+// IPv6, shared by all collectors that are made with them ([WithSockets]). A device
+// costs no socket, no goroutine while it is idle, and no memory to receive into
+// but during a poll. One request of a device is outstanding at a time. Each, and
+// each repetition of it, bears a random number of 31 bits; an answer counts where
+// it bears one that waits and comes from the address and port that was asked.
+// What comes late, twice, from strangers or from nobody's question is dropped and
+// counted ([Sockets.Stats]).
+//
+// An unconnected socket hears nothing of closed ports by itself, so it asks for the
+// kernel's error queue (IP_RECVERR), in which ICMP's errors stand with the address
+// and the beginning of the request that they are about. A closed port ends the
+// request it is about. No way to a host or network is only the word for a silence,
+// since routers say so while they are looking for one. An error that the kernel
+// reports when something is sent may be another device's: then it is sent again.
+//
+// An answer is read by package pdu, which is strict and allocates nothing. One that
+// bears the right number and that it refuses is given to gosnmp's reader, which
+// makes sense of more, and a panic of which is an answer that cannot be read; what
+// both read they read alike. An answer that neither reads ends the request at once,
+// or has it repeated; a datagram without a number, which anyone could have sent,
+// does not.
+//
+// The kernel holds up to net.core.rmem_max of answers that wait to be read; where
+// many devices answer at once and the box is busy, more get lost, and are asked for
+// again.
+//
 // # Credentials and addresses
 //
 // Credentials are tried in turn until one is answered, which is remembered; the
-// others are tried again only after several polls without an answer. A device that
-// does not answer on a connected socket is once asked on an unconnected one, for
-// some answer from another of their addresses. Every address, also one that an
+// others are tried again only after several polls without an answer. Of a device
+// that does not answer from the address that is asked, now and then an answer from
+// another one is taken, for some have several. Every address, also one that an
 // answer comes from, is checked against the [Resolver] first.
 //
 // No text of gosnmp's leaves this package: it may hold a dump of the packet, and

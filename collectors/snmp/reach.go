@@ -22,8 +22,8 @@ type Resolver interface {
 // link is a session, or a test's stand-in for one.
 type link interface {
 	fetcher
-	// answersFrom is the address that answered last where it was another than the
-	// one asked.
+	// answersFrom is the address that answered last where it, or its port, was
+	// another than the one asked.
 	answersFrom() netip.Addr
 	// oddity is what about the device's answers wants a tolerant reader; nil:
 	// nothing has yet.

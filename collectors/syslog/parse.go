@@ -78,8 +78,11 @@ func Parse(b []byte) (m Message, ok bool) {
 	m.Severity, m.Facility = Notice, "user"
 	rest, had := priority(b, &m)
 	if had && bytes.HasPrefix(rest, []byte("1 ")) && m.rfc5424(rest[2:]) {
+		if m.Text == "" {
+			m.Text = m.ID
+		}
 		m.specials()
-		return m, m.Text != "" || m.ID != ""
+		return m, m.Text != ""
 	}
 	m.rfc3164(rest)
 	m.specials()
@@ -160,9 +163,18 @@ func word(b []byte) string {
 // rfc3164 reads what most devices send: perhaps a number in front, a date of some
 // form, a name, a tag, and text.
 func (m *Message) rfc3164(b []byte) {
-	b = sequence(b)
+	b = sequence(bytes.TrimPrefix(b, []byte(": ")))
 	b, dated := date(b)
-	if dated {
+	if !dated {
+		// Cisco's "logging origin-id": a number, a name, another number, and the date.
+		if name, rest, ok := bytes.Cut(b, []byte(": ")); ok && len(name) < 64 && !bytes.ContainsAny(name, " %[]=") {
+			if rest, ok := date(sequence(rest)); ok {
+				m.Host = word(name)
+				m.tag(rest)
+				return
+			}
+		}
+	} else {
 		b = m.hostname(b)
 	}
 	m.tag(b)
@@ -195,6 +207,12 @@ func date(b []byte) (rest []byte, ok bool) {
 		if _, err := time.Parse("2006-01-02T15:04:05", string(first[:19])); err == nil {
 			return rest, true
 		}
+	}
+	if f, after := field(b); len(f) == 4 && isNumber(f) && len(after) > 3 && after[3] == ' ' { // NX-OS has the year first
+		if rest, ok := date(after); ok {
+			return rest, true
+		}
+		return b, false
 	}
 	if len(b) < 15 || !bytes.Contains([]byte("JanFebMarAprMayJunJulAugSepOctNovDec"), b[:3]) || b[3] != ' ' {
 		return b, false
