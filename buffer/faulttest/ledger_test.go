@@ -15,6 +15,7 @@ type ledger struct {
 	seen    map[name]bool // what it found
 	wrecked bool          // there was something to salvage, ever
 	diary   diary
+	blocks  []string // what the table had at the last check
 }
 
 // diary is what happened lately, to be read where something was lost.
@@ -100,7 +101,7 @@ func (l *ledger) damaged() {
 // database that was set aside and the account still counts it.
 func (l *ledger) check(c *contents) {
 	l.sum.checks++
-	l.diary.note("check %d at %d: %d wrecks, %d batches, %d covers, %d gaps, next %v", l.sum.checks, c.Now, c.Wrecks, len(c.Batches), len(c.Covered), len(c.Gaps), c.Next)
+	l.diary.note("check %d at %d: %d wrecks, %d batches, %d covers, %d gaps", l.sum.checks, c.Now, c.Wrecks, len(c.Batches), len(c.Covered), len(c.Gaps))
 	l.sum.rolled += c.Rolled
 	if c.Aside > l.sum.aside+l.spoilt {
 		l.sum.hands = append(l.sum.hands, fmt.Sprintf("%d databases are set aside, where %d were", c.Aside, l.sum.aside))
@@ -149,6 +150,7 @@ func (l *ledger) check(c *contents) {
 			gaps[n] = true
 			if seen[n] {
 				l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v is in a block and in a gap", n))
+				l.tell(c)
 			}
 		})
 	}
@@ -174,9 +176,15 @@ func (l *ledger) check(c *contents) {
 		default:
 			l.sum.lost = append(l.sum.lost, n)
 			delete(l.must, n)
-			if l.sum.story == nil {
-				l.sum.story = slices.Clone(l.diary)
-			}
+			l.tell(c)
 		}
+	}
+	l.blocks = c.Blocks
+}
+
+// tell keeps what came before the first thing that must not be.
+func (l *ledger) tell(c *contents) {
+	if l.sum.story == nil {
+		l.sum.story = slices.Concat(l.diary, []string{"the table before:"}, l.blocks, []string{"now:"}, c.Blocks)
 	}
 }

@@ -160,8 +160,11 @@ func (l *powerLab) judge() {
 // assert fails the test for what must never be.
 func (s *tally) assert(t *testing.T) {
 	t.Helper()
+	if s.story != nil {
+		t.Logf("before the first of what must not be:\n%.300000s", strings.Join(s.story, "\n"))
+	}
 	if n := len(s.lost); n > 0 {
-		t.Errorf("%d committed batches are lost: %v\nbefore that:\n%.60000s", n, s.lost[:min(n, 40)], strings.Join(s.story, "\n"))
+		t.Errorf("%d committed batches are lost: %v", n, s.lost[:min(n, 40)])
 	}
 	if n := len(s.doubled); n > 0 {
 		t.Errorf("%d batches are there twice: %v", n, s.doubled[:min(n, 5)])
