@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 )
 
@@ -31,6 +32,13 @@ func (p *parsing) inScope(s *Site, devices, checks named) {
 		var refused *scope.RefusedError
 		if err := contract.Allowed(addr, port); errors.As(err, &refused) {
 			p.errorAt(n, path, "%s must not be contacted: %s", addr, refused.Why)
+		}
+	}
+	for i, text := range s.Discovery.Networks {
+		n, err := discovery.ParseNetwork(text)
+		at := p.root.get("discovery").get("networks").item(i)
+		if err == nil && p.sound(at) && !contract.ManagesSome(n) {
+			p.errorAt(at, "discovery.networks", "%s: nothing of it is under scope.managed", n)
 		}
 	}
 	for i, d := range s.Devices {
