@@ -12,6 +12,7 @@ type Facts struct {
 	Device   string    `json:"device"`            // its name in the site file
 	At       time.Time `json:"at"`                // when it was asked
 	Partial  []string  `json:"partial,omitempty"` // what could not be read, and why
+	Deaf     bool      `json:"deaf,omitempty"`    // its neighbours were not read to the end
 	SysName  string    `json:"sysName,omitempty"`
 	SysDescr string    `json:"sysDescr,omitempty"`
 	Chassis  ID        `json:"chassis,omitzero"` // LLDP's local chassis

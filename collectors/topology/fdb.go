@@ -33,11 +33,17 @@ type entryKey struct {
 // devices that have one bridge per VLAN (Cisco's IOS) that of each.
 func (r *reader) forwarding(contexts Contexts) {
 	all := r.learned("forwarding database", oidQFDBPort, oidQFDBStatus, true)
-	if len(all) > 0 {
-		r.keep(all, r.f.Ports)
+	r.keep(all, r.f.Ports)
+	// RouterOS shows one of its bridges in the one MIB and the others in the other.
+	if len(all) > 0 && !r.mikrotik {
 		return
 	}
-	r.keep(r.learned("forwarding database", oidFDBPort, oidFDBStatus, false), r.f.Ports)
+	both := map[entry]bool{}
+	for _, e := range all {
+		both[entry{mac: e.mac, port: e.port}] = true
+	}
+	plain := r.learned("forwarding database", oidFDBPort, oidFDBStatus, false)
+	r.keep(slices.DeleteFunc(plain, func(e entry) bool { return both[entry{mac: e.mac, port: e.port}] }), r.f.Ports)
 	vlans := r.vlans()
 	if contexts == nil || len(vlans) == 0 {
 		return
@@ -91,11 +97,11 @@ func (r *reader) inContext(contexts Contexts, vlan int) error {
 	return nil
 }
 
-// vlans lists the VLANs of Cisco's VTP, without those that every switch has for Token
-// Ring and FDDI.
+// vlans lists the VLANs of Cisco's VTP that are in use, without the first, which the
+// main context has, and those that every switch has for Token Ring and FDDI.
 func (r *reader) vlans() (out []int) {
 	r.walk("VLANs", column{oidVLANState, func(index []uint64, v *pdu.Varbind) bool {
-		if len(index) == 2 && v.Num == 1 && index[1] > 0 && index[1] < 4095 && (index[1] < 1002 || index[1] > 1005) {
+		if len(index) == 2 && v.Num == 1 && index[1] > 1 && index[1] < 4095 && (index[1] < 1002 || index[1] > 1005) {
 			out = append(out, int(index[1]))
 		}
 		return len(out) < 4095

@@ -15,16 +15,19 @@ const (
 )
 
 // remoteKey is the index of lldpRemTable, without the time mark where there is one.
-type remoteKey struct{ port, number uint64 }
+type remoteKey struct {
+	port, number uint64
+	short        bool // there was the number alone
+}
 
 // keyOf splits the index: time mark, local port, number. RouterOS has some with the
 // number alone.
 func keyOf(index []uint64) (k remoteKey, ok bool) {
 	switch len(index) {
 	case 1:
-		return remoteKey{0, index[0]}, true
+		return remoteKey{0, index[0], true}, true
 	case 3:
-		return remoteKey{index[1], index[2]}, true
+		return remoteKey{index[1], index[2], false}, true
 	}
 	return k, false
 }
@@ -68,7 +71,7 @@ func (r *reader) lldp() {
 	)
 	r.walk("LLDP addresses", column{oidRemAddress, func(index []uint64, _ *pdu.Varbind) bool {
 		if len(index) > 5 {
-			if n := rows[remoteKey{index[1], index[2]}]; n != nil {
+			if n := rows[remoteKey{index[1], index[2], false}]; n != nil {
 				n.Addresses = appendAddress(n.Addresses, addressOf(index[3], index[5:]))
 			}
 		}

@@ -4,8 +4,11 @@ import "github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 
 // What is asked for.
 var (
-	oidSysDescr = pdu.MustOID("1.3.6.1.2.1.1.1.0")
-	oidSysName  = pdu.MustOID("1.3.6.1.2.1.1.5.0")
+	oidSysDescr    = pdu.MustOID("1.3.6.1.2.1.1.1.0")
+	oidSysObjectID = pdu.MustOID("1.3.6.1.2.1.1.2.0")
+	oidSysName     = pdu.MustOID("1.3.6.1.2.1.1.5.0")
+
+	oidMikrotik = pdu.MustOID("1.3.6.1.4.1.14988") // the vendor
 
 	// IF-MIB.
 	oidIfDescr       = pdu.MustOID("1.3.6.1.2.1.2.2.1.2")

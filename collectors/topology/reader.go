@@ -42,8 +42,10 @@ func Read(ctx context.Context, device string, at time.Time, c Client, contexts C
 	r.system()
 	r.interfaces()
 	r.bridgePorts()
+	before := len(r.f.Partial)
 	r.lldp()
 	r.cdp()
+	r.f.Deaf = len(r.f.Partial) > before || r.silent >= maxSilent || ctx.Err() != nil
 	r.forwarding(contexts)
 	r.arp()
 	r.finish()
@@ -57,6 +59,8 @@ type reader struct {
 	f      *Facts
 	silent int
 	arcs   []uint64
+
+	mikrotik bool
 }
 
 // column is what is done with the variables below one identifier. take returns false
@@ -128,7 +132,7 @@ func (r *reader) index(b []byte) []uint64 {
 }
 
 func (r *reader) system() {
-	vars, err := r.c.Get(r.ctx, oidSysDescr, oidSysName, oidBridgeAddress, oidChassisSubtype, oidChassisID)
+	vars, err := r.c.Get(r.ctx, oidSysDescr, oidSysObjectID, oidSysName, oidBridgeAddress, oidChassisSubtype, oidChassisID)
 	r.noted("system", err)
 	var subtype uint8
 	for i := range vars {
@@ -139,6 +143,8 @@ func (r *reader) system() {
 		switch string(v.OID) {
 		case string(oidSysDescr):
 			r.f.SysDescr = v.Text()
+		case string(oidSysObjectID):
+			_, r.mikrotik = pdu.Below(v.Bytes, oidMikrotik)
 		case string(oidSysName):
 			r.f.SysName = v.Text()
 		case string(oidBridgeAddress):
