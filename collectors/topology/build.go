@@ -164,6 +164,7 @@ func (b *builder) reports() {
 				text = n.PortDescr
 			}
 			there := b.there(here, to, remote, text)
+			b.g.heard = append(b.g.heard, adjacency{b.g.Nodes[from].ID, b.label(here), b.g.Nodes[to].ID, b.g.Nodes[to].Name, b.label(there)})
 			protocol := "LLDP"
 			if n.Protocol == protocolCDP {
 				protocol = "CDP"

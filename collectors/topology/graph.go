@@ -14,6 +14,7 @@ type Graph struct {
 	hosts    map[MAC]int
 	nodes    map[string]int
 	owners   map[MAC]string
+	heard    []adjacency // key is the node's ID
 }
 
 // Kind tells what a node is.

@@ -251,14 +251,14 @@ func (b *builder) learn(node int, n *Neighbour) {
 	to := &b.g.Nodes[node]
 	to.Bridges = to.Bridges || n.Bridges
 	to.Phone = to.Phone || n.Phone
+	if to.Chassis == "" {
+		to.Chassis = n.Chassis.Text
+	}
 	if to.Asked {
 		return
 	}
 	if to.Descr == "" {
 		to.Descr = hearsay(orElse(n.Platform, n.SysDescr))
-	}
-	if to.Chassis == "" {
-		to.Chassis = n.Chassis.Text
 	}
 	if c := n.Chassis.Text; c != "" {
 		put(b.ids.chassis, c, node)
