@@ -14,6 +14,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/topology"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 )
 
@@ -21,16 +22,17 @@ import (
 // settings have not changed, with all that they have learned, from one site file
 // to the next.
 type jobs struct {
-	pinger  *check.Pinger
-	sockets *snmp.Sockets
-	engines *snmp.Engines
-	memory  *snmp.Memory // nil: nothing is kept over a restart
-	kinds   kinds
-	clock   *host.Clock
-	log     *slog.Logger
-	scope   scope.Config
-	dialer  *scope.Dialer
-	made    map[string]made // by source
+	pinger   *check.Pinger
+	sockets  *snmp.Sockets
+	engines  *snmp.Engines
+	memory   *snmp.Memory    // nil: nothing is kept over a restart
+	topology *topology.Store // nil: nobody is asked for neighbours
+	kinds    kinds
+	clock    *host.Clock
+	log      *slog.Logger
+	scope    scope.Config
+	dialer   *scope.Dialer
+	made     map[string]made // by source
 }
 
 // made is a collector and the settings it was made of.
@@ -113,6 +115,7 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		b.add("check/"+c.Name, c.Device, c.Interval, c, func() (collectors.Collector, error) { return check.New(c, dialer, j.checks()) })
 	}
 	h := host.Config{DataDir: dataDir(site), Clock: j.clock}
+	j.topologyJob(b, site, dialer)
 	b.add(host.Source, "", site.Defaults.Interval, h, func() (collectors.Collector, error) { return host.New(h), nil })
 
 	if b.err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/topology"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 	"github.com/siteprobe/siteprobe/uplink"
 	"github.com/siteprobe/siteprobe/uplink/mqtt"
@@ -77,6 +78,9 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		receivers: newReceivers(dataDir(site), clock, buf, log)}
 	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
 		log.Warn("what was learned of devices", "error", err)
+	}
+	if d.jobs.topology, err = topology.OpenStore(topologyFile(site)); err != nil {
+		log.Warn("what was known of neighbours", "error", err)
 	}
 	js, err := d.jobs.of(site)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // Store keeps the facts of a site's devices over restarts of the program, in one
@@ -93,9 +93,9 @@ func parseStore(b []byte) ([]*Facts, error) {
 }
 
 // confine keeps what was read out of a file to the bounds of what is read of a
-// device. Text is printed and drawn like a device's: by whoever shows it.
+// device, and its text to what is fit for people.
 func (f *Facts) confine() {
-	text := func(s *string) { *s = collectors.Clip(collectors.Printable(*s), collectors.MaxText) }
+	text := func(s *string) { *s = pdu.CleanText([]byte(*s)) }
 	for _, s := range []*string{&f.Device, &f.SysName, &f.SysDescr, &f.Chassis.Text} {
 		text(s)
 	}
