@@ -260,13 +260,22 @@ func whereCommand(path *string) *cobra.Command {
 			case err != nil:
 				return fmt.Errorf("printing: %w", err)
 			case len(places) == 0:
-				return errors.Join(&exit{badNews, fmt.Errorf("%s is seen nowhere (as of %s)", collectors.Printable(args[0]), l.when())}, l.complain())
+				return &exit{badNews, l.nowhere(args[0])}
 			}
 			return nil
 		},
 	}
 	l.flags(c)
 	return c
+}
+
+// nowhere says that something has no place, and what is known of it all the same.
+func (l *looking) nowhere(what string) error {
+	text := fmt.Sprintf("%s is seen nowhere (as of %s)", collectors.Printable(what), l.when())
+	if says := l.graph.Bindings(what); len(says) > 0 {
+		text += "\n  " + strings.Join(says, "\n  ") + "\n  but no switch that was asked has learned that address"
+	}
+	return errors.Join(errors.New(text), l.complain())
 }
 
 // print is for a person.

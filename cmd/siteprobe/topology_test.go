@@ -39,6 +39,7 @@ func neighbours(t *testing.T, silent bool) (site string) {
 		if chassis == 2 { // a host at its port 3
 			mib.Set("1.3.6.1.2.1.17.4.3.1.2.0.17.50.0.0.1", snmptest.Integer(3))
 			mib.Set("1.3.6.1.2.1.4.22.1.2.1.192.168.1.20", snmptest.Octets("\x00\x11\x32\x00\x00\x01"))
+			mib.Set("1.3.6.1.2.1.4.22.1.2.1.192.168.1.21", snmptest.Octets("\x00\x11\x32\x00\x00\x02"))
 		}
 		a, err := snmptest.Listen("", snmptest.Config{MIB: mib, Community: community})
 		if err != nil {
@@ -89,6 +90,9 @@ func TestTopologyNow(t *testing.T) {
 	if b, err := os.ReadFile(svg); err != nil || !strings.HasPrefix(string(b), "<svg ") {
 		t.Errorf("the drawing: %v", err)
 	}
+	if got := call(t, "where", "192.168.1.21", "-c", site, "--now"); got.code != badNews || !strings.Contains(got.err, "ARP of sw2 says that 192.168.1.21 is 00:11:32:00:00:02") {
+		t.Errorf("an address that no switch has learned: %+v", got)
+	}
 	if got := call(t, "topology", "-c", site, "--now", "--root", "sw9"); got.code != usage {
 		t.Errorf("a root that is not there: %+v", got)
 	}
@@ -138,7 +142,7 @@ func TestTopologyOfTheDaemon(t *testing.T) {
 		t.Fatal("there is no job")
 	}
 	got := call(t, "topology", "-c", site)
-	if got.code != 0 || !strings.Contains(got.out, "└─ sw2  Gi1/0/4 ") || !strings.Contains(got.out, "not seen anywhere\n  dead\n") {
+	if got.code != 0 || !strings.Contains(got.out, "└─ sw2  Gi1/0/4 ") || !strings.Contains(got.out, "without a link\n  dead\n") {
 		t.Errorf("%+v", got)
 	}
 	if got := call(t, "where", "sw2", "-c", site, "--json"); got.code != 0 || !strings.Contains(got.out, `"node":"sw1","port":"Gi1/0/4","confidence":"high"`) {

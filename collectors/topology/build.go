@@ -57,12 +57,12 @@ type builder struct {
 }
 
 // end is a port of a node, by ifIndex or, where that is not known, by what it is
-// called or, where that is not known either, by the end that it is opposite of.
+// called or, where that does not tell it from others, by the end that it is opposite of.
 type end struct {
 	node     int
 	ifIndex  int
 	text     string
-	opposite int // 0: it has a name
+	opposite int // that end's number and 1; 0: it is told by its name
 }
 
 // report is what tells that two ends are on one segment.
@@ -140,6 +140,12 @@ func (b *builder) port(node, ifIndex int, text string) int {
 	return i
 }
 
+// spoken is what a device hears of another.
+type spoken struct {
+	here, to, remote int // the end where it is heard; who; their ifIndex, 0: it could not be told
+	text, protocol   string
+}
+
 // reports turns what devices hear by LLDP and CDP into reports.
 func (b *builder) reports() {
 	for from := range b.g.Nodes {
@@ -147,39 +153,43 @@ func (b *builder) reports() {
 		if f == nil {
 			continue
 		}
+		var all []spoken
 		for i := range f.Neighbours {
 			n := &f.Neighbours[i]
 			to := b.who(from, n)
 			if to == nobody {
 				continue
 			}
-			here := b.port(from, n.IfIndex, n.Port)
-			remote := 0
+			s := spoken{here: b.port(from, n.IfIndex, n.Port), to: to, text: n.PortID.Text, protocol: "LLDP"}
 			if g := b.facts[to]; g != nil {
-				remote = g.remote(n)
+				s.remote = g.remote(n)
 			}
 			// What a neighbour calls its port is no use where it is only its address.
-			text := n.PortID.Text
-			if _, mac := ParseMAC(text); mac || text == "" {
-				text = n.PortDescr
+			if _, mac := ParseMAC(s.text); mac || s.text == "" {
+				s.text = n.PortDescr
 			}
-			there := b.there(here, to, remote, text)
-			b.g.heard = append(b.g.heard, adjacency{b.g.Nodes[from].ID, b.label(here), b.g.Nodes[to].ID, b.g.Nodes[to].Name, b.label(there)})
-			protocol := "LLDP"
 			if n.Protocol == protocolCDP {
-				protocol = "CDP"
+				s.protocol = "CDP"
 			}
-			b.join(report{here, there, heard, protocol + ": " + b.place(here) + " hears " + b.place(there)})
+			all = append(all, s)
+		}
+		for _, s := range all {
+			// RouterOS calls its port what a VLAN or bridge is called that has several: then
+			// ports of one name are not one port.
+			several := slices.ContainsFunc(all, func(o spoken) bool { return o.to == s.to && o.text == s.text && o.here != s.here })
+			there := b.there(s, several)
+			b.g.heard = append(b.g.heard, adjacency{b.g.Nodes[from].ID, b.label(s.here), b.g.Nodes[s.to].ID, b.g.Nodes[s.to].Name, b.label(there)})
+			b.join(report{s.here, there, heard, s.protocol + ": " + b.place(s.here) + " hears " + b.place(there)})
 		}
 	}
 }
 
-// there is the other end of what was heard here.
-func (b *builder) there(here, to, remote int, text string) int {
-	if remote == 0 && text == "" {
-		return b.at(end{node: to, opposite: here + 1})
+// there is the other end of what was heard.
+func (b *builder) there(s spoken, several bool) int {
+	if s.remote == 0 && (s.text == "" || several) {
+		return b.at(end{node: s.to, text: s.text, opposite: s.here + 1})
 	}
-	return b.port(to, remote, text)
+	return b.port(s.to, s.remote, s.text)
 }
 
 // place names a node and a port.

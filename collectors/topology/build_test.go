@@ -131,6 +131,8 @@ func TestBuild(t *testing.T) {
 		{name: "three switches at one port", facts: []*Facts{
 			sw("sw1", 1, 4).hears(3, lldpOf(2, "Gi1/0/1")).hears(3, lldpOf(3, "Gi1/0/1")), sw("sw2", 2, 2).hears(1, lldpOf(1, "Gi1/0/3")), sw("sw3", 3, 2)},
 			want: []string{"segment:sw1 Gi1/0/3 - sw1 Gi1/0/3: medium", "segment:sw1 Gi1/0/3 - sw2 Gi1/0/1: medium", "segment:sw1 Gi1/0/3 - sw3 Gi1/0/1: medium"}},
+		{name: "a neighbour that calls two ports by one name", facts: []*Facts{sw("sw1", 1, 4).hears(3, lldpOf(9, "bridge1")).hears(4, lldpOf(9, "bridge1"))},
+			want: []string{"sw1 Gi1/0/3 - neighbour:02:00:00:00:00:09 bridge1: medium", "sw1 Gi1/0/4 - neighbour:02:00:00:00:00:09 bridge1: medium"}},
 		{name: "an access point that two switches hear", facts: []*Facts{sw("sw1", 1, 4).hears(3, lldpOf(9, "")), sw("sw2", 2, 4).hears(2, lldpOf(9, ""))},
 			want: []string{"sw1 Gi1/0/3 - neighbour:02:00:00:00:00:09: medium", "sw2 Gi1/0/2 - neighbour:02:00:00:00:00:09: medium"}},
 	} {

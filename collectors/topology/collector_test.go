@@ -152,6 +152,21 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestV1: what a device lacks does not keep it from being read.
+func TestV1(t *testing.T) {
+	a := agent(t, 1, snmptest.Manners{})
+	hear(a, 4, 2, "Gi1/0/1")
+	cfg := deviceAt("sw1", a.Addr().String(), community)
+	cfg.Credentials[0].Auth.Version = "1"
+	f, err := Ask(t.Context(), cfg, time.Now, local(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.SysName != "switch" || f.Chassis.Text != "02:00:00:00:09:01" || len(f.Interfaces) != 4 || len(f.Neighbours) != 1 || len(f.Partial) > 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
 // TestOutOfTime: a round that ends early leaves what was known as it was, and goes on
 // with those that were not asked.
 func TestOutOfTime(t *testing.T) {

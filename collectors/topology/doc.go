@@ -31,6 +31,20 @@
 // is on a segment or behind the farthest link at which it is seen, with low
 // confidence.
 //
+// # In the daemon
+//
+// A [Collector] asks the devices of a site in rounds, four at a time, those first
+// that were asked longest ago, and within the scope: its [Dialer] sees to that. It
+// emits siteprobe_topology_devices (whose answer is known), _devices_failed (in this
+// round), _links, _neighbours and _hosts, and an event "topology_change" where a
+// device hears another neighbour than before by LLDP or CDP, none any more, or a new
+// one. Telephones, hosts and what only forwarding databases tell are no news. A cable
+// that both ends hear is told of once, a round tells of 24 changes and counts the rest,
+// and a device that does not answer changes nothing.
+//
+// What devices said is kept for a day in a [Store], one bounded file, out of which
+// other programs can build the same graph.
+//
 // # What it cannot know
 //
 // A forwarding database forgets in five minutes who is silent. One that is cut off

@@ -27,9 +27,10 @@ func (b *builder) plug() {
 	}
 	slices.SortFunc(macs, func(x, y MAC) int { return bytes.Compare(x[:], y[:]) })
 	around := b.around()
-	linked := map[[2]string]bool{}
+	linked, spoken := map[[2]string]bool{}, map[string]bool{}
 	for _, l := range b.g.Links {
 		linked[[2]string{l.A.Node, l.B.Node}], linked[[2]string{l.B.Node, l.A.Node}] = true, true
+		spoken[l.A.Node], spoken[l.B.Node] = true, true
 	}
 	for _, m := range macs {
 		owner, owned := b.ids.macs[m]
@@ -45,7 +46,9 @@ func (b *builder) plug() {
 			h.Name = b.g.Nodes[owner].Name
 			id := b.g.Nodes[owner].ID
 			h.Behind = slices.DeleteFunc(h.Behind, func(n string) bool { return n == id })
-			if id != h.Node && !linked[[2]string{id, h.Node}] {
+			// Of a neighbour LLDP has told already where it is.
+			told := b.g.Nodes[owner].Kind == KindNeighbour && spoken[id]
+			if id != h.Node && !told && !linked[[2]string{id, h.Node}] {
 				linked[[2]string{id, h.Node}], linked[[2]string{h.Node, id}] = true, true
 				b.plugLink(owner, m, h, at)
 			}

@@ -132,8 +132,7 @@ func (r *reader) index(b []byte) []uint64 {
 }
 
 func (r *reader) system() {
-	vars, err := r.c.Get(r.ctx, oidSysDescr, oidSysObjectID, oidSysName, oidBridgeAddress, oidChassisSubtype, oidChassisID)
-	r.noted("system", err)
+	vars := r.get(oidSysDescr, oidSysObjectID, oidSysName, oidBridgeAddress, oidChassisSubtype, oidChassisID)
 	var subtype uint8
 	for i := range vars {
 		v := &vars[i]
@@ -157,6 +156,25 @@ func (r *reader) system() {
 			r.f.Chassis = chassisOf(subtype, v)
 		}
 	}
+}
+
+// get asks for single variables. With SNMPv1 one that is missing spoils the others, so
+// they are asked for one by one then.
+func (r *reader) get(oids ...[]byte) []pdu.Varbind {
+	vars, err := r.c.Get(r.ctx, oids...)
+	var status *snmp.StatusError
+	if errors.As(err, &status) {
+		if len(oids) == 1 {
+			return nil // it does not have it, or does not show it
+		}
+		vars = nil
+		for _, oid := range oids {
+			vars = append(vars, r.get(oid)...)
+		}
+		return vars
+	}
+	r.noted("system", err)
+	return vars
 }
 
 // interfaces reads names, addresses and bundles. Rows are those of ifName and ifDescr.

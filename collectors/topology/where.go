@@ -83,17 +83,9 @@ func (p *Place) say(format string, args ...any) {
 
 // whereIP goes by what ARP caches say.
 func (g *Graph) whereIP(a netip.Addr) (out []Place) {
-	by := map[MAC][]string{}
-	var macs []MAC
-	for _, e := range g.bindings[a] {
-		if by[e.mac] == nil {
-			macs = append(macs, e.mac)
-		}
-		by[e.mac] = append(by[e.mac], e.by)
-	}
-	for _, m := range macs[:min(len(macs), maxPlaces)] {
-		because := []string{fmt.Sprintf("ARP of %s says that %s is %s", some(by[m]), a, m)}
-		out = append(out, g.whereMAC(m, because)...)
+	macs, says := g.arpOf(a)
+	for i, m := range macs {
+		out = append(out, g.whereMAC(m, says[i:i+1])...)
 	}
 	if len(out) > 0 {
 		return out
@@ -104,6 +96,31 @@ func (g *Graph) whereIP(a netip.Addr) (out []Place) {
 		}
 	}
 	return out
+}
+
+// Bindings says what ARP caches know of an address, one sentence for each MAC.
+func (g *Graph) Bindings(what string) (out []string) {
+	a, err := netip.ParseAddr(strings.TrimSpace(what))
+	if err != nil {
+		return nil
+	}
+	_, out = g.arpOf(a.Unmap())
+	return out
+}
+
+// arpOf lists the MACs that an address has by ARP, and who says so.
+func (g *Graph) arpOf(a netip.Addr) (macs []MAC, says []string) {
+	by := map[MAC][]string{}
+	for _, e := range g.bindings[a] {
+		if by[e.mac] == nil && len(macs) < maxPlaces {
+			macs = append(macs, e.mac)
+		}
+		by[e.mac] = append(by[e.mac], e.by)
+	}
+	for _, m := range macs {
+		says = append(says, fmt.Sprintf("ARP of %s says that %s is %s", some(by[m]), a, m))
+	}
+	return macs, says
 }
 
 func some(names []string) string {

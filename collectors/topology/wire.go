@@ -146,7 +146,7 @@ func (b *builder) share(ends []int, reports []report) {
 		}
 	}
 	hub := b.node(Node{ID: string(KindSegment) + ":" + b.g.Nodes[b.ends[first].node].ID + " " + b.label(first), Kind: KindSegment,
-		Name: "unmanaged switch at " + b.place(first)}, nil)
+		Name: "unknown switch at " + b.place(first)}, nil)
 	for _, e := range ends {
 		l := Link{A: b.endOfLink(e), B: End{Node: b.g.Nodes[hub].ID}, Confidence: Low}
 		for _, r := range reports {

@@ -112,6 +112,14 @@ func treeOf(g *topology.Graph, o Options) *tree {
 	return t
 }
 
+// others counts what is left out of a drawing.
+func others(n int) string {
+	if n == 1 {
+		return "1 telephone or host"
+	}
+	return strconv.Itoa(n) + " telephones or hosts"
+}
+
 // station tells whether a node is only at the end of one link, and nobody's device.
 func station(n *topology.Node, links int) bool {
 	return n.Kind == topology.KindNeighbour && !n.Bridges && links == 1

@@ -61,17 +61,17 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-DEVICE                                                PLUGGED IN AT  ITS PORT  SPEED     CONFIDENCE  HOSTS  IS
-gw                                                                                                          A gateway?[31m
-└─ sw1                                                Gi1/0/1        Gi1/0/24  1 Gbit/s  high               Test switch <24 ports> & more
-   ├─ sw2                                             Gi1/0/1        Gi1/0/1   1 Gbit/s  high               Test switch <24 ports> & more
-   ├─ sw3                                             Gi1/0/2        Gi1/0/1   1 Gbit/s  medium      2      Test switch <24 ports> & more
-   └─ 2 telephones and hosts that speak LLDP (--all)                                                        
+DEVICE                               PLUGGED IN AT  ITS PORT  SPEED     CONFIDENCE  HOSTS  IS
+gw                                                                                         A gateway?[31m
+└─ sw1                               Gi1/0/1        Gi1/0/24  1 Gbit/s  high               Test switch <24 ports> & more
+   ├─ sw2                            Gi1/0/1        Gi1/0/1   1 Gbit/s  high               Test switch <24 ports> & more
+   ├─ sw3                            Gi1/0/2        Gi1/0/1   1 Gbit/s  medium      2      Test switch <24 ports> & more
+   └─ 2 telephones or hosts (--all)                                                        
 
 further links
   sw2 Gi1/0/9  - sw3 Gi1/0/9  1 Gbit/s  medium
 
-not seen anywhere
+without a link
   nas
 
 not read to the end

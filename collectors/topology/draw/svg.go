@@ -172,10 +172,13 @@ func (d *drawing) boxes(b *branch) {
 	fmt.Fprintf(&d.out, `<g class="%s"><rect x="%d" y="%d" width="%d" height="%d" rx="5"/><title>`, n.Kind, at[0], at[1], boxWidth, boxHeight)
 	d.escape(n.Name + "\n" + n.Descr)
 	d.out.WriteString("</title>")
-	d.text(at[0]+8, at[1]+17, "n", "", shorten(n.Name, nameChars))
-	under := about(n)
+	name, under := n.Name, about(n)
+	if before, after, ok := strings.Cut(name, " at "); ok && n.Kind == topology.KindSegment {
+		name, under = before, "at "+after
+	}
+	d.text(at[0]+8, at[1]+17, "n", "", shorten(name, nameChars))
 	if b.hidden > 0 {
-		under = fmt.Sprintf("+ %d telephones and hosts", b.hidden)
+		under = "+ " + others(b.hidden)
 	}
 	d.text(at[0]+8, at[1]+32, "a", "", shorten(under, aboutChars))
 	d.out.WriteString("</g>\n")

@@ -40,7 +40,7 @@ func Text(w io.Writer, g *topology.Graph, o Options) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	section("not seen anywhere", len(t.alone), func(i int) { fmt.Fprintf(w, "  %s\n", clean(t.alone[i].Name, 60)) })
+	section("without a link", len(t.alone), func(i int) { fmt.Fprintf(w, "  %s\n", clean(t.alone[i].Name, 60)) })
 	section("to be looked at", len(t.notes), func(i int) { fmt.Fprintf(w, "  %s\n", clean(t.notes[i], 250)) })
 	var partial []string
 	for i := range g.Nodes {
@@ -52,7 +52,7 @@ func Text(w io.Writer, g *topology.Graph, o Options) error {
 	return nil
 }
 
-func row(w io.Writer, b *branch, first, others string) {
+func row(w io.Writer, b *branch, first, before string) {
 	confidence := ""
 	if b.link != nil {
 		confidence = string(b.link.Confidence)
@@ -68,13 +68,13 @@ func row(w io.Writer, b *branch, first, others string) {
 	}
 	for i, c := range b.children {
 		if i == lines-1 {
-			row(w, c, others+"└─ ", others+"   ")
+			row(w, c, before+"└─ ", before+"   ")
 		} else {
-			row(w, c, others+"├─ ", others+"│  ")
+			row(w, c, before+"├─ ", before+"│  ")
 		}
 	}
 	if b.hidden > 0 {
-		fmt.Fprintf(w, "%s└─ %d telephones and hosts that speak LLDP (--all)\t\t\t\t\t\t\n", others, b.hidden)
+		fmt.Fprintf(w, "%s└─ %s (--all)\t\t\t\t\t\t\n", before, others(b.hidden))
 	}
 }
 
