@@ -448,15 +448,9 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 		if err := tx.FillGaps(s.probe, q.Epoch, c.Source, c.Range()); err != nil {
 			return err
 		}
-		if !room {
-			g := store.Gap{Epoch: q.Epoch, Source: c.Source, Range: c.Range(), T0: q.Wall(q.T0), T1: q.Wall(q.T1), Reason: ReasonBudget}
-			if err := tx.PutGap(s.probe, g); err != nil {
-				return err
-			}
-		}
 	}
 	if !room {
-		return nil
+		return s.leaveOut(tx, q)
 	}
 	for id, bytes := range q.schemas {
 		if ok, err := tx.HasSchema(id); err != nil {
@@ -478,6 +472,31 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 	*more += size
 	s.b.older++
 	return tx.PutBelow(s.probe, q.Block, q.pending)
+}
+
+// leaveOut keeps gaps for what of a block that has no room is in no other block here.
+func (s *salvage) leaveOut(tx *store.Tx, q *salvaged) error {
+	here := map[string]block.Ranges{}
+	err := tx.Rows(func(r *store.Row) error {
+		for i := range r.Cover {
+			here[r.Cover[i].Source] = here[r.Cover[i].Source].Union(block.Ranges{r.Cover[i].Range()})
+		}
+		return nil
+	}, "WHERE b.probe=? AND b.epoch=?", s.probe, int64(q.Epoch))
+	if err != nil {
+		return err
+	}
+	for i := range q.Cover {
+		c := &q.Cover[i]
+		left := block.Ranges{c.Range()}.Subtract(here[c.Source]).Subtract(s.b.inMemory(q.Epoch, c.Source))
+		for _, r := range left {
+			g := store.Gap{Epoch: q.Epoch, Source: c.Source, Range: r, T0: q.Wall(q.T0), T1: q.Wall(q.T1), Reason: ReasonBudget}
+			if err := tx.PutGap(s.probe, g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // supersede drops the blocks here of which one that is to come in holds all, as fine:

@@ -2,6 +2,7 @@ package faulttest_test
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,17 @@ type ledger struct {
 	now     int64         // the clock of the last check
 	seen    map[name]bool // what it found
 	wrecked bool          // there was something to salvage, ever
+	diary   diary
+	blocks  []string // what the table had at the last check
+}
+
+// diary is what happened lately, to be read where something was lost.
+type diary []string
+
+func (d *diary) note(format string, args ...any) {
+	if *d = append(*d, fmt.Sprintf(format, args...)); len(*d) > 200 {
+		*d = slices.Clone((*d)[100:])
+	}
 }
 
 type entry struct {
@@ -29,6 +41,7 @@ type tally struct {
 	stored    int // batches that the hub has taken
 	gaps      int // confirmed batches that became a gap
 	lost      []name
+	story     []string // what happened before the first loss
 	doubled   []name
 	faults    []string
 	hands     []string // why a person would have been needed
@@ -45,6 +58,9 @@ func newLedger() *ledger { return &ledger{must: map[name]*entry{}} }
 
 // committed notes batches that the buffer has confirmed, or that are there.
 func (l *ledger) committed(xs []batch) {
+	if len(xs) > 0 {
+		l.diary.note("committed %v", xs)
+	}
 	for _, x := range xs {
 		if e := l.must[x.Name]; e != nil && e.at != x.At {
 			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v names the batches of %d and of %d", x.Name, e.at, x.At))
@@ -57,6 +73,9 @@ func (l *ledger) committed(xs []batch) {
 
 // storing notes that the hub has batches.
 func (l *ledger) storing(xs []span) {
+	if len(xs) > 0 {
+		l.diary.note("stored %v", xs)
+	}
 	for _, x := range xs {
 		x.each(func(n name) {
 			if e := l.must[n]; e == nil && !l.seen[n] {
@@ -82,6 +101,7 @@ func (l *ledger) damaged() {
 // database that was set aside and the account still counts it.
 func (l *ledger) check(c *contents) {
 	l.sum.checks++
+	l.diary.note("check %d at %d: %d wrecks, %d batches, %d covers, %d gaps", l.sum.checks, c.Now, c.Wrecks, len(c.Batches), len(c.Covered), len(c.Gaps))
 	l.sum.rolled += c.Rolled
 	if c.Aside > l.sum.aside+l.spoilt {
 		l.sum.hands = append(l.sum.hands, fmt.Sprintf("%d databases are set aside, where %d were", c.Aside, l.sum.aside))
@@ -130,6 +150,7 @@ func (l *ledger) check(c *contents) {
 			gaps[n] = true
 			if seen[n] {
 				l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v is in a block and in a gap", n))
+				l.tell(c)
 			}
 		})
 	}
@@ -155,6 +176,15 @@ func (l *ledger) check(c *contents) {
 		default:
 			l.sum.lost = append(l.sum.lost, n)
 			delete(l.must, n)
+			l.tell(c)
 		}
+	}
+	l.blocks = c.Blocks
+}
+
+// tell keeps what came before the first thing that must not be.
+func (l *ledger) tell(c *contents) {
+	if l.sum.story == nil {
+		l.sum.story = slices.Concat(l.diary, []string{"the table before:"}, l.blocks, []string{"now:"}, c.Blocks)
 	}
 }

@@ -69,5 +69,6 @@ type contents struct {
 	Next    []span   // of each source the numbers that the account counts
 	Wrecks  int      // databases and parts of logs that are kept for salvage
 	Aside   int      // of these, databases that were set aside
+	Blocks  []string // what the table has, a line each
 	Faults  []string // what cannot be decoded or has another content
 }

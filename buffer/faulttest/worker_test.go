@@ -206,8 +206,22 @@ func (w *worker) contents() *contents {
 		return c
 	}
 	defer st.Close()
+	if err := intact(w.job.Path); err != nil {
+		bad("the database is not whole: %v", err)
+	}
 	err = st.View(func(tx *store.Tx) error {
-		err := tx.Blocks(probe, func(x *block.Block) error {
+		err := tx.Rows(func(r *store.Row) error {
+			line := fmt.Sprintf("%d pending %t class %d tier %d:", r.Seq, r.Pending, r.Class, r.Tier)
+			for i := range r.Cover {
+				line += fmt.Sprintf(" %v", span{r.Epoch, r.Cover[i].Source, r.Cover[i].Range()})
+			}
+			c.Blocks = append(c.Blocks, line)
+			return nil
+		}, "ORDER BY b.seq")
+		if err != nil {
+			return err
+		}
+		err = tx.Blocks(probe, func(x *block.Block) error {
 			// Unpacking all of it each time would be most of the work.
 			if int64(x.T1) >= w.job.Fresh || w.rand.IntN(10) == 0 {
 				found, err := w.decode(x, tx.Schema)
@@ -237,6 +251,7 @@ func (w *worker) contents() *contents {
 				bad("a gap without a reason: %+v", g)
 			}
 			c.Gaps = append(c.Gaps, span{g.Epoch, g.Source, g.Range})
+			c.Blocks = append(c.Blocks, fmt.Sprintf("gap %s: %v", g.Reason, span{g.Epoch, g.Source, g.Range}))
 			return nil
 		})
 	})
@@ -252,6 +267,20 @@ func (w *worker) contents() *contents {
 		c.Next = append(c.Next, span{l.Epoch, l.Source, block.Range{First: l.From, End: l.Next}})
 	}
 	return c
+}
+
+// intact has SQLite look at all of the database.
+func intact(path string) error {
+	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var word string
+	if err := db.QueryRow("PRAGMA integrity_check(3)").Scan(&word); err != nil || word == "ok" {
+		return err
+	}
+	return errors.New(word)
 }
 
 // act does one thing of what a buffer is there for.

@@ -267,9 +267,10 @@ func (w *Wreck) Blocks() []Found { return w.blocks }
 func (w *Wreck) Gaps() []FoundGap     { return w.gaps }
 func (w *Wreck) Epochs() []FoundEpoch { return w.epochs }
 
-// Pending tells whether a block may be one that was not delivered.
+// Pending tells whether a block may be one that was not delivered. Of what was found
+// behind the damage in a log nobody knows: the list is of the time before.
 func (w *Wreck) Pending(x Found) bool {
-	if w.pending == nil {
+	if w.pending == nil || x.torn || w.logOnly {
 		return true
 	}
 	_, found := slices.BinarySearch(w.pending, x.seq)

@@ -17,6 +17,7 @@ type kinds struct {
 	hash  [sha256.Size]byte
 	count int // how often they have changed
 	named map[config.Profile]*profile.Profile
+	words *profile.Names // for what is received
 }
 
 // read reads the profiles, and those that devices name. A profile that cannot be
@@ -46,7 +47,7 @@ func (k *kinds) read(site *config.Site, log *slog.Logger) {
 		log.Warn("a device profile", "at", p.String())
 	}
 	if sum := [sha256.Size]byte(h.Sum(nil)); k.Kinds == nil || sum != k.hash {
-		k.Kinds, k.hash, k.named = snmp.NewKinds(set), sum, named
+		k.Kinds, k.hash, k.named, k.words = snmp.NewKinds(set), sum, named, set.Names()
 		k.count++
 	}
 }

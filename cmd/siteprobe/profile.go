@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 	"github.com/siteprobe/siteprobe/collectors/snmp/profile/exporter"
 	"github.com/siteprobe/siteprobe/provisioning/config"
@@ -98,6 +99,7 @@ type profileLine struct {
 	Class    string   `json:"class"`
 	Patterns []string `json:"sysobjectid"`
 	Descr    string   `json:"sysdescr"`
+	Answers  string   `json:"answers"`
 	Metrics  int      `json:"metrics"`
 }
 
@@ -120,6 +122,9 @@ func listProfilesCommand(dir *string) *cobra.Command {
 				line := profileLine{Name: p.Name, Origin: p.Origin, Class: p.Device.Class, Patterns: append([]string{}, p.Match.ObjectIDs...), Metrics: metricsOf(p)}
 				if p.Match.Descr != nil {
 					line.Descr = p.Match.Descr.String()
+				}
+				if p.Match.Answers != nil {
+					line.Answers = string(pdu.AppendDotted(nil, p.Match.Answers))
 				}
 				if !asJSON {
 					fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", line.Name, line.Origin, orDash(line.Class), line.Metrics, line.matches())
@@ -149,6 +154,9 @@ func (l *profileLine) matches() string {
 	}
 	if l.Descr != "" {
 		out += " /" + l.Descr + "/"
+	}
+	if l.Answers != "" {
+		out += " that has " + l.Answers
 	}
 	return orDash(strings.TrimSpace(out))
 }

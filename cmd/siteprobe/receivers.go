@@ -45,6 +45,7 @@ type receiving struct {
 	syslog syslog.Config
 	scope  scope.Config
 	names  map[netip.Addr]string
+	kinds  int // how often the profiles have changed
 }
 
 func newReceivers(dir string, clock *host.Clock, buf *buffer.Buffer, log *slog.Logger) *receivers {
@@ -53,11 +54,11 @@ func newReceivers(dir string, clock *host.Clock, buf *buffer.Buffer, log *slog.L
 
 // apply starts what the site file asks for in place of what ran before. A port that
 // cannot be had keeps nothing else from its work.
-func (r *receivers) apply(site *config.Site) {
+func (r *receivers) apply(site *config.Site, k *kinds) {
 	r.mu.Lock()
 	well := r.stop != nil && len(r.trouble) == 0
 	r.mu.Unlock()
-	want := receiving{site.TrapSettings(), site.Syslog, site.Scope, addressesOf(site)}
+	want := receiving{site.TrapSettings(), site.Syslog, site.Scope, addressesOf(site), k.count}
 	if well && reflect.DeepEqual(want, r.made) {
 		return
 	}
@@ -75,7 +76,7 @@ func (r *receivers) apply(site *config.Site) {
 	r.trouble = nil
 	r.mu.Unlock()
 	if want.traps.Listen != "" {
-		if traps, err = r.startTraps(ctx, want.traps, from); err != nil {
+		if traps, err = r.startTraps(ctx, want.traps, from, trap.NamesWith(k.words)); err != nil {
 			r.fail("traps", err)
 		}
 	} else {
@@ -93,7 +94,7 @@ func (r *receivers) apply(site *config.Site) {
 	r.made, r.stop, r.traps, r.syslog = want, stop, traps, logs
 }
 
-func (r *receivers) startTraps(ctx context.Context, cfg trap.Config, from receive.Sources) (*trap.Receiver, error) {
+func (r *receivers) startTraps(ctx context.Context, cfg trap.Config, from receive.Sources, names trap.Names) (*trap.Receiver, error) {
 	s, err := r.sockets.datagrams("traps", cfg.Listen)
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func (r *receivers) startTraps(ctx context.Context, cfg trap.Config, from receiv
 	if r.engine == nil {
 		r.engine = trap.OpenEngine(r.dir, r.clock.Now, r.log)
 	}
-	t, err := trap.New(cfg, trap.Options{Socket: s, Engine: r.engine, Sources: from, Buffer: r.buf, Clock: r.clock, Log: r.log})
+	t, err := trap.New(cfg, trap.Options{Socket: s, Engine: r.engine, Sources: from, Buffer: r.buf, Clock: r.clock, Names: names, Log: r.log})
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	var schedErr error
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
-	d.receivers.apply(site)
+	d.receivers.apply(site, &d.jobs.kinds)
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
 	notify(log, daemon.SdNotifyReady)
@@ -203,7 +203,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.mu.Lock()
 	d.site = site
 	d.mu.Unlock()
-	d.receivers.apply(site)
+	d.receivers.apply(site, &d.jobs.kinds)
 	if changed {
 		stopSending()
 		wg.Wait()

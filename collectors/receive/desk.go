@@ -180,12 +180,12 @@ func (d *Desk) Tell(n Note) (taken bool) {
 	now := d.opt.Clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	defer d.signal()
 	if n.Alarm != "" {
 		b := d.bursts[n.Alarm]
 		if b == nil {
 			b = &burst{}
 			d.bursts[n.Alarm] = b
+			d.signal()
 		}
 		at := device
 		if at == "" {
@@ -205,6 +205,7 @@ func (d *Desk) Tell(n Note) (taken bool) {
 		d.windows[k] = &window{event: e, due: now + Window}
 	}
 	d.pending = append(d.pending, telling{at: now, event: e, waiting: some(n.Committed)})
+	d.signal()
 	return true
 }
 
@@ -222,7 +223,10 @@ func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
 	d.stats.Repeated++
 	if n.Committed != nil {
 		w.waiting = append(w.waiting, n.Committed)
-		w.due = min(w.due, now+hasten)
+		if now+hasten < w.due {
+			w.due = now + hasten
+			d.signal()
+		}
 	}
 	return true
 }

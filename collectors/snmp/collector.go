@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type Collector struct {
 	cols    []column
 	owner   []uint8 // of each column, the table
 	tables  []*table
+	room    int // bytes that their rows may yet take
 	groups  []group
 	walker  walker
 	leading leading
@@ -62,10 +64,12 @@ type Collector struct {
 	polled  time.Time // when that was
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
-	odd     string    // the oddity that has been told of
-	engines *Engines
-	memory  *Memory
-	twins   string // the devices with the same engine ID that have been told of
+	// The empty tables that have been told of.
+	toldEmpty string
+	odd       string // the oddity that has been told of
+	engines   *Engines
+	memory    *Memory
+	twins     string // the devices with the same engine ID that have been told of
 
 	recalled  *Manners // what was learned before this program began; nil: nothing
 	engineBad bool     // snmpEngineTime begins anew without a restart
@@ -147,8 +151,9 @@ func (c *Collector) install(p *plan) {
 			c.owner = append(c.owner, uint8(i))
 		}
 		end := len(c.owner)
-		c.tables = append(c.tables, newTable(&p.tables[i], c.cols[first:end:end], first, c.cfg.MaxRows))
+		c.tables = append(c.tables, newTable(&p.tables[i], c.cols[first:end:end], first, c.cfg.MaxRows, &c.room))
 	}
+	c.room = maxRoom
 	c.groups = groupsOf(p)
 	c.startGroups()
 	c.walker.pace = pace{}
@@ -213,6 +218,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	}
 	if c.stale() {
 		c.arrange()
+		c.tellEmpty()
 	}
 	if c.layout.cut {
 		broken = append(broken, errTooManySeries)
@@ -345,6 +351,22 @@ func (c *Collector) tell(kind string, severity collectors.Severity, text string,
 		c.events, c.eventText = append(c.events, e), c.eventText+size
 	}
 }
+
+// tellEmpty tells which tables of its profile the device has nothing in, when that
+// is news. It is no fault: a profile is for a family, and not all of it has each.
+func (c *Collector) tellEmpty() {
+	empty := strings.Join(c.emptyTables(), ", ")
+	if empty == c.toldEmpty {
+		return
+	}
+	c.toldEmpty = empty
+	if empty != "" {
+		c.tell("snmp_empty_tables", collectors.Info, "profile "+c.plan.profile.Name+": the device has nothing in "+empty)
+	}
+}
+
+// emptyTables names the tables of the profile that the device has no reading in.
+func (c *Collector) emptyTables() []string { return c.layout.empty }
 
 // tellAddress tells once that a device answers from another address than it is
 // asked at.

@@ -319,7 +319,7 @@ func (g *grouping) sensor(conv *profile.Convert) *sensorPlan {
 		}
 		return g.internal(oid, onNames)
 	}
-	p := &sensorPlan{find(s.Type, true), find(s.Scale, true), find(s.Precision, true), find(s.Status, false)}
+	p := &sensorPlan{find(s.Type, true), find(s.Scale, true), find(s.Precision, true), find(s.Status, false), s}
 	for _, i := range []int{p.kind, p.scale, p.precision} {
 		if i >= 0 {
 			g.columns[i].label = true

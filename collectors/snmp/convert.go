@@ -140,6 +140,9 @@ func numberOf(conv *profile.Convert, v *pdu.Varbind) (tag byte, num uint64, ok b
 // textNumber reads text as a number: by the profile's words, or as digits.
 func textNumber(conv *profile.Convert, text string) (tag byte, num uint64, ok bool) {
 	if f, ok := conv.Words[text]; ok {
+		if f == math.Trunc(f) && math.Abs(f) < 1<<53 { // a state is a whole number
+			return pdu.TagInteger, uint64(int64(f)), true
+		}
 		return pdu.TagDouble, math.Float64bits(f), true
 	}
 	for n, word := range conv.Enum {

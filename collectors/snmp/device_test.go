@@ -11,6 +11,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 )
 
 // device is a fake with a clock, and the collector that polls it.
@@ -283,6 +284,46 @@ func TestTooManyRows(t *testing.T) {
 	if n := count(bs, "ifHCInOctets"); n != 8 {
 		t.Errorf("%d rows", n)
 	}
+}
+
+// TestRoom: what a device makes up takes no more memory than one may.
+func TestRoom(t *testing.T) {
+	p := &profile.Profile{}
+	for n := range 40 {
+		tab := profile.Table{Name: fmt.Sprintf("t%d", n)}
+		for c := range 20 {
+			tab.Columns = append(tab.Columns, profile.Metric{Name: fmt.Sprintf("m%d_%d", n, c), OID: pdu.MustOID(fmt.Sprintf("1.3.9.%d.%d", n, c)), Kind: collectors.Text})
+		}
+		p.Tables = append(p.Tables, tab)
+	}
+	d := under(t, p)
+	for n := range 40 {
+		for i := range 200 {
+			d.put(fmt.Sprintf("1.3.9.%d.0.%d", n, i), octets(strings.Repeat("x", 400)))
+		}
+	}
+	_, err := poll(t, d.c)
+	if !errors.Is(err, errTooManyRows) || d.c.room < 0 {
+		t.Errorf("error %v, room %d", err, d.c.room)
+	}
+}
+
+// TestSteadyPollsTakeNoMemory but for the values that they hand over.
+func TestSteadyPollsTakeNoMemory(t *testing.T) {
+	d := newDevice(t, 48)
+	c := collectorOf(t, Config{Address: "127.0.0.1", NamesEvery: time.Hour}, Offline(d.vars))
+	for range 5 {
+		mustPoll(t, c)
+	}
+	n := testing.AllocsPerRun(20, func() {
+		if err := c.Collect(t.Context(), func(collectors.Batch) {}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 20 {
+		t.Errorf("%v allocations in a poll of 48 ports", n)
+	}
+	t.Logf("%v allocations", n)
 }
 
 func TestSilenceMidway(t *testing.T) {

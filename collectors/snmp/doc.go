@@ -1,55 +1,71 @@
-// Package snmp collects one device over SNMP v1, v2c or v3: the system group and
-// the interfaces of IF-MIB, under the names that the MIBs give them.
+// Package snmp collects one device over SNMP v1, v2c or v3: what its profile asks
+// for, under the names that the profile gives.
 //
 //	c, err := snmp.New(snmp.Config{
 //		Device:      "core-sw1",
 //		Address:     "192.168.10.2",
 //		Credentials: []snmp.Credential{{Name: "lan", Auth: snmp.Auth{Version: "2c", Community: community}}},
-//	}, scope)
+//	}, scope, snmp.WithKinds(kinds))
 //	defer c.Close()
 //	err = c.Collect(ctx, emit)
 //
-// A [Collector] is a collectors.Collector; for a single look at a device it is
-// made, called once and closed.
+// A [Collector] is a collectors.Collector. For a single look at a device there is
+// [Dial], and for trying a profile without one [Offline].
 //
 // # What is read
 //
-// In every poll sysUpTime (in hundredths of a second, as the MIB has it) and of
-// each interface ifAdminStatus, ifOperStatus, ifIn- and ifOutErrors, ifIn- and
-// ifOutDiscards, ifHCIn- and ifHCOutOctets and ifHighSpeed. An interface without
-// the 64-bit counters has ifInOctets and ifOutOctets instead. Which of the two an
-// interface has is found out once and then stays so until the device restarts, so
-// that the two are never mixed; an interface whose ifHighSpeed is absent or 0 has
-// ifSpeed. What a device lacks has no series.
+// The first poll asks the device who it is (sysObjectID, sysDescr), and [Kinds] for
+// the profile of such a device, unless Config.Profile gives one. The choice stays
+// until the device says that it is another, which is an event ("snmp_profile").
+// compile.go makes a plan of a profile, once for all devices of the kind.
 //
-// Series of an interface bear the labels device, ifIndex, ifName and ifAlias. Where
-// ifName is missing it is ifDescr, and ifDescr is a label as well. Names are read
-// in the first poll and then kept; they are read again after a restart, when
-// ifTableLastChange moves, when rows come or go, and every ten minutes. Only then
-// are sysName, sysDescr and sysObjectID read too: in other polls their readings
-// are missing.
+// Scalars and columns are read in each poll, or seldomer where they have an
+// interval, and are then missing in between. Text, Info metrics and whatever labels
+// are made of are read with names: in the first poll, after a restart, when
+// ifTableLastChange moves, when rows come or go (those of their table), and every ten
+// minutes. What a device lacks has no series. Where one metric stands in for
+// another, and is pinned, a row has the one it was found to have until the device
+// restarts: counters of 32 and 64 bits are never mixed.
+//
+// Series bear the label device, those of a row its index, the labels of the table and
+// of the profile, and last those of the site file. Rows that nothing tells apart bear
+// the label index, too.
 //
 // snmp_scrape_duration_seconds and snmp_scrape_pdus_returned tell what the poll
-// took. A restart is an event ("reboot"), and so is a device that answers from
-// another address ("snmp_reply_address") or in a way that only a more tolerant
-// reader understands ("snmp_odd_answer").
+// took.
+//
+// # What is told
+//
+// A restart is an event ("reboot", or "agent_restart" where hrSystemUptime has gone
+// on); it is told by sysUpTime and snmpEngineTime, each as far as it has shown to be
+// worth it. The wrap of sysUpTime after 497 days is "uptime_wrap". A counter that
+// decreases without either is "counter_reset", unless it is one of 32 bits that the
+// interface can have wrapped in the time. Interfaces that have another ifIndex (known
+// by ifName, then ifDescr, then the MAC) are "interfaces_renumbered"; two devices with
+// one engine ID are "duplicate_engine_id" at both; a device that answers from another
+// address is "snmp_reply_address", and one that only a more tolerant reader understands
+// "snmp_odd_answer".
+//
+// A table that shows none of the rows that it had keeps them, as missing readings,
+// and makes the poll partial for as long as names hold; then they are taken to be
+// gone ("snmp_table_empty").
 //
 // # How it is read
 //
 // A plan says what to ask for, a fetcher asks, a table keeps what came and a layout
-// turns it into batches; none knows the others' work. Plans are data, so that
-// profiles can add to them. There are two fetchers, of the same meaning: one for
-// SNMPv2c of our own, and an adapter to gosnmp for v1 and v3. Beyond them object
-// identifiers are BER bytes.
+// turns it into batches; none knows the others' work. There are two fetchers, of the
+// same meaning: one for SNMPv2c of our own, and an adapter to gosnmp for v1 and v3.
+// Beyond them object identifiers are BER bytes.
 //
 // Columns are walked side by side with GetBulk. A device is met with few columns
 // and repetitions at first and with more as its answers come whole; tooBig, silence
 // and answers cut off halve them, and GetNext is the last resort. What was learned
-// is kept with the collector. The scalars of a device that is known come with the
-// first rows, as GetBulk's non-repeaters, where the agent does these right. A
-// column whose identifiers do not increase, a table with too many rows, a device
-// that falls silent midway: what has come is kept, and the error says what is
-// incomplete.
+// are the device's [Manners], which a [Memory] keeps over a restart of the program.
+// Columns of short tables share a request. The scalars of a device that is known
+// come with the first rows, as GetBulk's non-repeaters, where the agent does these
+// right. A column whose identifiers do not increase, a table with too many rows, a
+// device that falls silent midway: what has come is kept, and the error says what
+// is incomplete.
 //
 // # One socket for all
 //

@@ -1,11 +1,13 @@
 package snmp
 
 import (
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
 )
 
 // script makes a hostile agent's answers out of a fuzzer's bytes.
@@ -72,6 +74,36 @@ func (s *script) answer(r request, vbs []pdu.Varbind) ([]pdu.Varbind, error) {
 	return vbs, nil
 }
 
+// hostileProfile asks for some of everything, so that what a device makes up goes
+// through all of it.
+func hostileProfile() *profile.Profile {
+	set, _ := profile.Open("")
+	p := *set.Named(profile.Generic)
+	oid := pdu.MustOID
+	words := map[int64]string{1: "up", 2: "down"}
+	p.Labels = []profile.Label{{Name: "where", From: []profile.Source{{OID: oid("1.3.6.1.2.1.1.5.0")}}}}
+	p.Tables = append(p.Tables[:len(p.Tables):len(p.Tables)], profile.Table{
+		Name:  "again",
+		Index: []profile.Index{{Label: "a", Type: profile.IndexText}, {Label: "b", Type: profile.IndexInetAddr}},
+		Columns: []profile.Metric{
+			{Name: "sensor", OID: oid("1.3.6.1.2.1.2.2.1.10"), Convert: profile.Convert{Sensor: &profile.Sensor{Type: oid("1.3.6.1.2.1.2.2.1.8"), Scale: oid("1.3.6.1.2.1.31.1.1.1.15"), Status: oid("1.3.6.1.2.1.2.2.1.7")}}},
+			{Name: "status", OID: oid("1.3.6.1.2.1.2.2.1.8"), Form: profile.StateSet, Convert: profile.Convert{Enum: words}},
+			{Name: "bits", OID: oid("1.3.6.1.2.1.31.1.1.1.1"), Form: profile.Bits, Convert: profile.Convert{Enum: words}},
+			{Name: "name_info", OID: oid("1.3.6.1.2.1.31.1.1.1.1"), Form: profile.Info, Convert: profile.Convert{Text: profile.LLDPPort, TypeOf: oid("1.3.6.1.2.1.2.2.1.8")}},
+			{Name: "time", OID: oid("1.3.6.1.2.1.31.1.1.1.18"), Convert: profile.Convert{Text: profile.Date}},
+			{Name: "text", OID: oid("1.3.6.1.2.1.2.2.1.2"), Kind: collectors.Text, Interval: 2 * time.Minute},
+			{Name: "scaled", OID: oid("1.3.6.1.2.1.31.1.1.1.6"), Kind: collectors.Counter, Convert: profile.Convert{Scale: 1024, Invalid: []int64{-1}, Unsigned: true}},
+		},
+		Labels: []profile.Label{
+			{Name: "looked", From: []profile.Source{{OID: oid("1.3.6.1.2.1.31.1.1.1.1"), Through: &profile.Source{OID: oid("1.3.6.1.2.1.2.2.1.8"), Arcs: [][2]int{{0, 0}}}}}},
+			{Name: "part", From: []profile.Source{{OID: oid("1.3.6.1.2.1.31.1.1.1.1"), Parts: []int{2, 1}}, {Arc: 3}}},
+		},
+	})
+	return &p
+}
+
+var hostileKinds = sync.OnceValue(func() *Kinds { return NewKinds(always{hostileProfile()}) })
+
 // FuzzCollect polls a device that does what the fuzzer likes, four times. Each
 // poll must end, and whatever is emitted must keep to the bounds.
 func FuzzCollect(f *testing.F) {
@@ -90,7 +122,7 @@ func FuzzCollect(f *testing.F) {
 		c, err := New(Config{
 			Device: "x", Address: "127.0.0.1", MaxRows: 16, MaxRequests: 2000,
 			Credentials: []Credential{{Name: "x", Auth: Auth{Version: version, Community: "x"}}},
-		}, scopeOf(), over(vars), WithClock(func() time.Time { now = now.Add(time.Minute); return now }))
+		}, scopeOf(), over(vars), WithKinds(hostileKinds()), WithClock(func() time.Time { now = now.Add(time.Minute); return now }))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -77,7 +77,8 @@ var genericKinds = sync.OnceValue(func() *Kinds {
 
 type always struct{ *profile.Profile }
 
-func (a always) For(string, string) *profile.Profile { return a.Profile }
+func (a always) For(string, string, ...[]byte) *profile.Profile { return a.Profile }
+func (a always) Asks(string, string) [][]byte                   { return nil }
 
 func genericProfile(t testing.TB) *profile.Profile {
 	t.Helper()

@@ -1,6 +1,10 @@
 package snmp
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -10,8 +14,11 @@ import (
 // Profiles chooses what a device is asked for, as a profile.Set does. It must give
 // the same *Profile each time, and may be asked by several goroutines at once.
 type Profiles interface {
-	// For gives the profile of the device that says this of itself, never nil.
-	For(sysObjectID, sysDescr string) *profile.Profile
+	// For gives the profile of the device that says this of itself, never nil. has
+	// are those scalars of Asks that the device has.
+	For(sysObjectID, sysDescr string, has ...[]byte) *profile.Profile
+	// Asks gives the scalars that For wants to know of, mostly none.
+	Asks(sysObjectID, sysDescr string) [][]byte
 }
 
 // Kinds are the kinds of devices there are: profiles, and the plans made of them,
@@ -44,8 +51,8 @@ func (k *Kinds) plan(p *profile.Profile) *plan {
 	return k.plans[p]
 }
 
-func (k *Kinds) of(sysObjectID, sysDescr string) *plan {
-	return k.plan(k.profiles.For(sysObjectID, sysDescr))
+func (k *Kinds) of(sysObjectID, sysDescr string, has [][]byte) *plan {
+	return k.plan(k.profiles.For(sysObjectID, sysDescr, has...))
 }
 
 // identity is what a device says it is.
@@ -56,21 +63,48 @@ type identity struct {
 
 // identify reads who the device is and, where that is news, chooses its plan. It
 // tells whether the plan is another.
-func (c *Collector) identify() bool {
+func (c *Collector) identify(ctx context.Context) (another bool, err error) {
 	now := identity{c.scalarText(sysObjectID), c.scalarText(sysDescr), c.scalarText(sysName), true}
 	before := c.is
-	c.is = now
 	if c.cfg.Profile != nil || before.known && before.objectID == now.objectID && before.descr == now.descr {
-		return false
+		c.is = now
+		return false, nil
 	}
-	p := c.kinds.of(now.objectID, now.descr)
+	has, err := c.has(ctx, c.kinds.profiles.Asks(now.objectID, now.descr))
+	if err != nil {
+		return false, fmt.Errorf("telling what the device is: %w", err)
+	}
+	c.is = now
+	p := c.kinds.of(now.objectID, now.descr, has)
 	if p == c.plan {
-		return false
+		return false, nil
 	}
 	if before.known {
 		c.tell("snmp_profile", collectors.Info, "the device says that it is another ("+
 			collectors.Clip(now.descr, 80)+"): its profile was "+c.plan.profile.Name+" and is "+p.profile.Name+" now")
 	}
 	c.install(p)
-	return true
+	return true, nil
+}
+
+// maxAsked bounds how many scalars are asked for to tell what a device is.
+const maxAsked = 16
+
+// has asks for scalars and gives those that the device has. Each is asked for by
+// itself: SNMPv1 answers for all or for none.
+func (c *Collector) has(ctx context.Context, oids [][]byte) (out [][]byte, err error) {
+	w := &c.walker
+	for _, oid := range oids[:min(len(oids), maxAsked)] {
+		w.requests++
+		w.answer, err = c.link.get(ctx, [][]byte{oid}, w.answer[:0])
+		w.varbinds += len(w.answer)
+		var status *StatusError
+		if err != nil && !errors.As(err, &status) {
+			return nil, err
+		}
+		if err == nil && len(w.answer) == 1 && bytes.Equal(w.answer[0].OID, oid) && !w.answer[0].Absent() {
+			out = append(out, oid)
+		}
+	}
+	return out, nil
 }

@@ -112,7 +112,7 @@ func (l *labelling) source(at place, s *sourcePlan) string {
 		if word, ok := s.Enum[int64(n)]; ok {
 			return collectors.Clip(word, collectors.MaxText)
 		}
-		return extracted(s.Extract, strconv.FormatUint(n, 10))
+		return worded(s.Enum, extracted(s.Extract, strconv.FormatUint(n, 10)))
 	case len(s.OID) == 0:
 		return collectors.Clip(s.Value, collectors.MaxText)
 	}
@@ -120,7 +120,7 @@ func (l *labelling) source(at place, s *sourcePlan) string {
 	if r == nil {
 		return ""
 	}
-	return extracted(s.Extract, t.text(r, s.object).text(t.form(r, s.Text, s.typeOf), s.Enum))
+	return worded(s.Enum, extracted(s.Extract, t.text(r, s.object).text(t.form(r, s.Text, s.typeOf), s.Enum)))
 }
 
 // form is the form of a text, where need be by what stands in its row.

@@ -23,6 +23,8 @@ type layout struct {
 	// that did not come to their end: what they lack is to be seen in each poll.
 	used []bool
 	cut  bool // there were more series than are kept
+	// empty names the tables that came to their end and that there are no series of.
+	empty []string
 }
 
 // slot is where one series' value is found.
@@ -130,6 +132,7 @@ func (b *layoutBuilder) table(t *table, device []labelPlan) {
 	if t.plan.lookup {
 		return
 	}
+	any := false
 	for i := range t.rows {
 		r := &t.rows[i]
 		var labels []collectors.Label
@@ -164,7 +167,11 @@ func (b *layoutBuilder) table(t *table, device []labelPlan) {
 				}
 			}
 		}
+		any = any || len(series) > 0
 		b.add(series, slots)
+	}
+	if !any && t.cols != nil && t.whole() && !slices.Contains(b.layout.empty, t.plan.name) {
+		b.layout.empty = append(b.layout.empty, t.plan.name)
 	}
 }
 

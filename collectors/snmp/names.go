@@ -12,7 +12,7 @@ import (
 // watch looks at what hints that names are no longer what they were, and tells
 // whether they are to be read in this poll.
 func (c *Collector) watch() (names bool) {
-	names = c.layout == nil || c.start.Sub(c.namesAt) >= c.cfg.NamesEvery
+	names = c.layout == nil || c.cfg.Profile == nil && !c.is.known || c.start.Sub(c.namesAt) >= c.cfg.NamesEvery
 	names = c.suspect() || names
 	if v := c.scalar(ifTableLastChange); v.tag != 0 {
 		names = names || v.num != c.changed.num
@@ -28,10 +28,13 @@ func (c *Collector) readRest(ctx context.Context, names bool) error {
 		clear(c.lacks)
 	}
 	err := c.readScalars(ctx, c.others(names), true)
-	if names && err == nil && c.identify() {
-		// Another kind of device than was thought: the rest of what it is asked for.
-		c.pacing()
-		err = c.readScalars(ctx, c.others(true), true)
+	if names && err == nil {
+		var another bool
+		if another, err = c.identify(ctx); another {
+			// Another kind of device than was thought: the rest of what it is asked for.
+			c.pacing()
+			err = c.readScalars(ctx, c.others(true), true)
+		}
 	}
 	if names && err == nil {
 		r := &c.scalars.rows[0]

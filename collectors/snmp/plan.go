@@ -83,7 +83,10 @@ const (
 
 // sensorPlan is where the row's objects stand that say how a sensor's value is to
 // be read; -1: there is none.
-type sensorPlan struct{ kind, scale, precision, status int }
+type sensorPlan struct {
+	kind, scale, precision, status int
+	*profile.Sensor
+}
 
 // labelPlan says where a label's text comes from.
 type labelPlan struct {

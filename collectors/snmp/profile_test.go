@@ -296,7 +296,8 @@ func TestChoosing(t *testing.T) {
 
 type byDescr map[string]*profile.Profile
 
-func (b byDescr) For(_, descr string) *profile.Profile { return b[descr] }
+func (b byDescr) For(_, descr string, _ ...[]byte) *profile.Profile { return b[descr] }
+func (b byDescr) Asks(string, string) [][]byte                      { return nil }
 
 // TestSmallTablesShareRequests: what a poll of many short tables costs.
 func TestSmallTablesShareRequests(t *testing.T) {

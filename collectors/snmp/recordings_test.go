@@ -17,6 +17,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/walkfile"
 )
 
 // TestRecordings collects recordings of real devices, which are not part of the
@@ -54,6 +55,9 @@ func TestRecordings(t *testing.T) {
 			if diff := cmp.Diff(recorded(t, file, bs), numbers(bs)); diff != "" {
 				t.Errorf("readings (-recorded +got):\n%s", diff)
 			}
+			if diff := cmp.Diff(readings(bs), readings(offline(t, name, file))); diff != "" {
+				t.Errorf("read out of the file it differs (-served +file):\n%s", diff)
+			}
 			again := mustPoll(t, c)
 			for i := range again {
 				if again[i].Schema != bs[i].Schema {
@@ -75,6 +79,21 @@ func sharedFolder(t *testing.T) string {
 		t.Skip("SITEPROBE_SHARED is not set: no recordings")
 	}
 	return shared
+}
+
+// offline collects a recording without anybody who plays it.
+func offline(t *testing.T, name, file string) []collectors.Batch {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	vars, _, err := walkfile.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mustPoll(t, collectorOf(t, Config{Device: name, Address: "127.0.0.1"}, Offline(vars)))
 }
 
 // serveRecordings builds the program that plays devices and starts it.

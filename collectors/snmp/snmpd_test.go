@@ -11,6 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 const snmpd = "/usr/sbin/snmpd"
@@ -224,5 +228,44 @@ func TestSnmpd(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSnmpdWalk: what the client reads is what net-snmp's own snmpwalk prints.
+func TestSnmpdWalk(t *testing.T) {
+	address := startSnmpd(t).address
+	snmpwalk, err := exec.LookPath("snmpwalk")
+	if err != nil {
+		if os.Getenv("SITEPROBE_REQUIRE") != "" {
+			t.Fatalf("net-snmp's tools are not installed, and SITEPROBE_REQUIRE wants them: %v", err)
+		}
+		t.Skipf("net-snmp's tools are not installed: %v", err)
+	}
+	c, err := Dial(t.Context(), Config{Address: address, Timeout: time.Second, Credentials: []Credential{{"x", Auth{
+		Version: "3", Username: "sha256", AuthProtocol: "SHA256", AuthPassword: "authpass1234",
+		PrivProtocol: "AES", PrivPassword: "privpass1234"}}}}, scopeOf("127.0.0.0/8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, oid := range []string{"1.3.6.1.2.1.2.2.1.2", "1.3.6.1.2.1.2.2.1.3", "1.3.6.1.2.1.2.2.1.6", "1.3.6.1.2.1.1.9.1", "1.3.6.1.6.3.10.2.1.1", "1.3.6.1.6.3.16.1.4.1"} {
+		walk := exec.Command(snmpwalk, "-v2c", "-c", "canary-community", "-On", "-m", "", address, oid)
+		walk.Env = []string{"SNMPCONFPATH=" + t.TempDir(), "MIBS=", "HOME=" + t.TempDir(), "SNMP_PERSISTENT_DIR=" + t.TempDir()}
+		want, err := walk.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		if err := c.Walk(t.Context(), Limits{}, func(v pdu.Varbind) bool {
+			got = pdu.AppendDotted(append(got, '.'), v.OID)
+			got = append(pdu.AppendValue(append(got, " = "...), &v, true), '\n')
+			return true
+		}, pdu.MustOID(oid)); err != nil {
+			t.Fatal(err)
+		}
+		// snmpwalk breaks the line after sixteen octets.
+		if diff := cmp.Diff(strings.ReplaceAll(string(want), "\n", ""), strings.ReplaceAll(string(got), "\n", "")); diff != "" {
+			t.Errorf("%s (-snmpwalk +client):\n%s", oid, diff)
+		}
 	}
 }

@@ -20,6 +20,7 @@ type table struct {
 	spare   []cell // for rows to come
 	cursor  []int  // for each column, the row that is expected next
 	maxRows int
+	room    *int // bytes that rows of the device may yet take
 	grown   bool // a row has come in this poll
 	fresh   bool // so has a value where there was none before
 	naming  bool // names of its rows are read in this poll
@@ -50,8 +51,8 @@ const (
 )
 
 // newTable makes a table over cols, which are its columns.
-func newTable(p *tablePlan, cols []column, first, maxRows int) *table {
-	t := &table{plan: p, cols: cols, first: first, cursor: make([]int, len(cols)), maxRows: maxRows}
+func newTable(p *tablePlan, cols []column, first, maxRows int, room *int) *table {
+	t := &table{plan: p, cols: cols, first: first, cursor: make([]int, len(cols)), maxRows: maxRows, room: room}
 	for i := range cols {
 		cols[i].root = p.objects[i].oid
 	}
@@ -142,9 +143,10 @@ func (t *table) locate(from int, index []byte) (int, bool) {
 	if i < len(t.rows) && bytes.Equal(t.rows[i].index, index) {
 		return i, true
 	}
-	if len(t.rows) >= t.maxRows {
+	if len(t.rows) >= t.maxRows || *t.room < t.rowSize() {
 		return 0, false
 	}
+	*t.room -= t.rowSize()
 	n := len(t.plan.objects)
 	if len(t.spare) < n {
 		t.spare = make([]cell, slab*n)
@@ -160,6 +162,12 @@ func (t *table) locate(from int, index []byte) (int, bool) {
 	t.grown = true
 	return i, true
 }
+
+// maxRoom is what the rows of one device may take together, were all their texts as
+// long as they may be: an interface takes about a kilobyte.
+const maxRoom = 8 << 20
+
+func (t *table) rowSize() int { return 64 + 16*len(t.plan.objects) + maxKept*t.plan.texts }
 
 // asked tells whether anything of the table is read in this poll.
 func (t *table) asked() bool {
@@ -212,7 +220,11 @@ func (t *table) bare() bool {
 
 // prune drops the rows that are gone. It must only be asked after a walk that was
 // whole.
-func (t *table) prune() { t.rows = slices.DeleteFunc(t.rows, func(r row) bool { return t.gone(&r) }) }
+func (t *table) prune() {
+	before := len(t.rows)
+	t.rows = slices.DeleteFunc(t.rows, func(r row) bool { return t.gone(&r) })
+	*t.room += (before - len(t.rows)) * t.rowSize()
+}
 
 // unpin forgets what each row was found to have, after a restart: it may be
 // another interface now.

@@ -20,8 +20,9 @@ import (
 // its memory.
 type kept string
 
-// maxKept is how many octets are kept of a value; as much as text is made of.
-const maxKept = 4 * collectors.MaxText
+// maxKept is how many octets are kept of a value: as many as text may have, and some
+// padding before it.
+const maxKept = collectors.MaxText + 65
 
 // keep takes a value over. One that is the same takes no memory.
 func (k *kept) keep(v *pdu.Varbind) {
@@ -281,6 +282,20 @@ func bitNames(b []byte, names map[int64]string) string {
 		set = append(set, names[n])
 	}
 	return collectors.Clip(strings.Join(set, ","), collectors.MaxText)
+}
+
+// worded gives the word for text that is a whole number, where there is one: digits
+// that a device sends as text, or that an Extract takes out of an identifier.
+func worded(enum map[int64]string, text string) string {
+	if len(enum) == 0 {
+		return text
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if word, ok := enum[n]; ok {
+			return collectors.Clip(word, collectors.MaxText)
+		}
+	}
+	return text
 }
 
 // extracted takes the part of text that an Extract names: the first that matches.

@@ -39,15 +39,14 @@ func describe(n *notification, names Names, from netip.Addr, hint bool) receive.
 		v := &n.vars[i]
 		o, index, ok := names.Object(v.OID)
 		if !ok {
-			o.Name, index = string(pdu.AppendDotted(nil, v.OID)), nil
+			o.Name, index = string(pdu.AppendDotted(nil, v.OID)), ""
 		}
 		value := valueOf(v, &o, names)
 		if text.Len() < 2*collectors.MaxText { // the rest is cut anyway
 			text.WriteByte(' ')
 			text.WriteString(o.Name)
-			if len(index) > 0 && !(len(index) == 1 && index[0] == 0) {
-				text.WriteByte('.')
-				text.Write(pdu.AppendIndex(nil, index))
+			if index != "" && index != "0" {
+				text.WriteString("." + index)
 			}
 			text.WriteByte('=')
 			text.WriteString(value)
@@ -100,10 +99,10 @@ func nameOf(names Names, oid []byte) string {
 	switch {
 	case !ok:
 		return collectors.Clip(string(pdu.AppendDotted(nil, oid)), collectors.MaxText)
-	case len(index) == 0:
+	case index == "":
 		return o.Name
 	}
-	return collectors.Clip(o.Name+"."+string(pdu.AppendIndex(nil, index)), collectors.MaxText)
+	return collectors.Clip(o.Name+"."+index, collectors.MaxText)
 }
 
 // valueOf writes a variable's value for people.

@@ -1,6 +1,8 @@
 package trap
 
 import (
+	"strings"
+
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
@@ -10,12 +12,38 @@ type Object struct {
 	Enum map[int64]string // names of its values, where they have some
 }
 
-// Names finds what identifiers are called. The profiles' names can stand in front of
-// [StandardNames].
+// Names finds what identifiers are called.
 type Names interface {
 	// Object returns the object that oid (as it is encoded, see package pdu) is or
-	// stands behind, and what of oid comes after it: the index.
-	Object(oid []byte) (o Object, index []byte, ok bool)
+	// stands behind, and what of oid comes after it, with dots: the index.
+	Object(oid []byte) (o Object, index string, ok bool)
+}
+
+// Words are names that others have, such as a profile.Names.
+type Words interface {
+	// Append appends an identifier as ifName.3, or with a dot before it as numbers.
+	Append(dst, oid []byte) []byte
+}
+
+// NamesWith knows the standard names and then those of others.
+func NamesWith(w Words) Names { return both{StandardNames(), w} }
+
+type both struct {
+	standard Names
+	words    Words
+}
+
+// Object asks both.
+func (n both) Object(oid []byte) (o Object, index string, ok bool) {
+	if o, index, ok = n.standard.Object(oid); ok {
+		return o, index, ok
+	}
+	name, index, _ := strings.Cut(string(n.words.Append(nil, oid)), ".")
+	switch name {
+	case "", "iso", "internet", "mib-2", "enterprises": // a name of half the world is none
+		return o, "", false
+	}
+	return Object{Name: name}, index, true
 }
 
 // standard is a table by the encoded identifier.
@@ -55,13 +83,13 @@ func StandardNames() Names {
 }
 
 // Object finds the longest identifier that oid begins with.
-func (t standard) Object(oid []byte) (o Object, index []byte, ok bool) {
+func (t standard) Object(oid []byte) (o Object, index string, ok bool) {
 	for n := min(len(oid), longestKnown); n > 0; n-- {
 		if o, ok := t[string(oid[:n])]; ok {
-			return o, oid[n:], true
+			return o, string(pdu.AppendIndex(nil, oid[n:])), true
 		}
 	}
-	return o, nil, false
+	return o, "", false
 }
 
 // longestKnown bounds how many octets of an identifier are looked up.

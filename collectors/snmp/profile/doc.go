@@ -49,6 +49,8 @@
 //
 //	sysobjectid   pattern, or list of them
 //	sysdescr      regular expression (RE2, as all of them)
+//	answers       a scalar that such a device has and others, which say the same of
+//	              themselves, have not; beside one of the two above
 //	extends       files whose metrics, tags and fields are added; where names collide,
 //	              the later file and at last this one wins. A user's files come first,
 //	              then the built-in ones. What they match is not taken over.
@@ -94,7 +96,10 @@
 //	enum          {1: up}: words for numbers, of bits for their places (also mapping)
 //	words         {OK: 0}: numbers for texts
 //	sensor        {type, scale, precision, status}: OIDs of the columns that say how
-//	              ENTITY-SENSOR-MIB's values read
+//	              ENTITY-SENSOR-MIB's values read. Of another MIB, in place of scale and
+//	              precision: types: {1: {unit, scale, offset}}, by the number in the
+//	              column type, or names: [{match: REGEXP, unit, scale, offset}], by its
+//	              text.
 //	scale         factor, 0.1 or 5/9 (also scale_factor); offset is added after it
 //	instead_of    NAME: read where a row lacks that metric; pinned: true decides once
 //	form          info, state_set, bits: as snmp_exporter shows texts and enumerations
@@ -110,7 +115,8 @@
 //	index_transform   [{start, end}]: the numbers, from 0, of the row's index that make up
 //	              the index in the other table
 //	through       {OID, index_transform}: that index is what this column holds
-//	enum          words for numbers (also mapping)
+//	enum          words for numbers (also mapping), those included that extract_value
+//	              takes out of a text or an OID
 //	match, tags   an expression, and {name: \1}: labels made of its groups
 //	unless        NAME: left out where the row has that label
 //	hidden        true: for unless only
@@ -126,6 +132,8 @@
 // # Which profile a device gets
 //
 // The pattern with the most numbers wins. At equal numbers one without a star at its
-// end does, then one whose sysDescr matches too, then a user's. A device that nothing
+// end does, then one whose answers the device has, then one whose sysDescr matches
+// too, then a user's. One that is chosen by sysDescr alone comes last: to come before
+// the profile of net-snmp or of Windows, name their identifier, too. A device that nothing
 // matches gets the profile _generic. See [Set.For].
 package profile

@@ -33,7 +33,7 @@ func nth(i int, names ...string) string {
 func (p *Profile) Dump() string {
 	var b strings.Builder
 	d := dump{&b}
-	d.some("", "matches", list("sysobjectid", p.Match.ObjectIDs), text("sysdescr", p.descr()))
+	d.some("", "matches", list("sysobjectid", p.Match.ObjectIDs), text("sysdescr", p.descr()), oidOf("answers", p.Match.Answers))
 	a := p.Agent
 	d.some("", "agent", onlyIf("no-bulk", a.NoBulk), number("max-repetitions", a.MaxRepetitions), number("max-columns", a.MaxColumns),
 		onlyIf("allow-unordered", a.AllowUnordered), text("uptime", a.UptimeSource))
@@ -105,12 +105,23 @@ func (d dump) metric(indent, what string, m *Metric) {
 	sensor := ""
 	if s := c.Sensor; s != nil {
 		sensor = "sensor=(" + strings.Join([]string{dotted(s.Type), dotted(s.Scale), dotted(s.Precision), dotted(s.Status)}, " ") + ")"
+		for _, n := range slices.Sorted(maps.Keys(s.Types)) {
+			sensor += fmt.Sprintf(" %d=(%s)", n, s.Types[n].dump())
+		}
+		for _, n := range s.Names {
+			sensor += fmt.Sprintf(" %q=(%s)", values.Clip(n.Pattern.String()), n.dump())
+		}
 	}
 	d.line(indent, what+m.Name, dotted(m.OID), kind, text("unit", m.Unit), every,
 		ints("invalid", c.Invalid), onlyIf("unsigned", c.Unsigned), form(c.Text), oidOf("type-of", c.TypeOf), text("layout", c.Layout),
 		c.Extract.dump(), enum(c.Enum), words, sensor, float("scale", c.Scale), float("offset", c.Offset), onlyIf("constant", c.Constant),
 		formed, text("form-label", m.FormLabel), text("instead-of", m.InsteadOf), onlyIf("pinned", m.Pinned))
 	d.labels(indent+"  ", m.Labels)
+}
+
+func (t SensorType) dump() string {
+	parts := []string{text("unit", t.Unit), float("scale", t.Scale), float("offset", t.Offset)}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
 
 func (d dump) labels(indent string, labels []Label) {

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ type candidate struct {
 // first. It warns of two profiles that nothing tells apart.
 func (s *Set) rank() (problems []Problem) {
 	for _, p := range s.List() {
-		if len(p.Match.ObjectIDs) == 0 && p.Match.Descr != nil {
+		if len(p.Match.ObjectIDs) == 0 && (p.Match.Descr != nil || p.Match.Answers != nil) {
 			s.ranked = append(s.ranked, candidate{profile: p})
 		}
 		for _, id := range p.Match.ObjectIDs {
@@ -33,7 +34,7 @@ func (s *Set) rank() (problems []Problem) {
 	slices.SortStableFunc(s.ranked, candidate.compare)
 	first := map[string]*Profile{}
 	for _, c := range s.ranked {
-		key := strings.Join(c.arcs, ".") + " " + c.profile.descr()
+		key := strings.Join(c.arcs, ".") + " " + string(c.profile.Match.Answers) + " " + c.profile.descr()
 		if c.profile.user() {
 			key += " user"
 		}
@@ -51,12 +52,13 @@ func (s *Set) rank() (problems []Problem) {
 }
 
 // compare orders candidates: more numbers first, at equal numbers a pattern that
-// says how long the identifier is, then one with a sysDescr, then a user's before a
-// built-in one; then the longer expression, then by name.
+// says how long the identifier is, then one that the device has to answer for, then
+// one with a sysDescr, then a user's before a built-in one; then the longer expression, then by name.
 func (a candidate) compare(b candidate) int {
 	return cmp.Or(
 		cmp.Compare(b.literal, a.literal),
 		cmp.Compare(a.open(), b.open()),
+		cmp.Compare(min(len(b.profile.Match.Answers), 1), min(len(a.profile.Match.Answers), 1)),
 		cmp.Compare(min(len(b.profile.descr()), 1), min(len(a.profile.descr()), 1)),
 		cmp.Compare(b.profile.rank(), a.profile.rank()),
 		cmp.Compare(len(b.profile.descr()), len(a.profile.descr())),
@@ -95,18 +97,41 @@ func (p *Profile) file() string {
 	return "builtin/" + p.Name + ".yaml"
 }
 
-// For gives the profile for a device. sysObjectID is dotted, with or without a dot
-// before it. The most specific pattern wins: that with the most numbers, then one
-// whose sysDescr matches, too; a user's profile beats a built-in one. Where none
-// matches it is the generic one, never nil.
-func (s *Set) For(sysObjectID, sysDescr string) *Profile {
-	arcs := strings.Split(strings.TrimPrefix(sysObjectID, "."), ".")
+// Asks gives the scalars that a device which says this of itself is to be asked for,
+// so that For can tell what it is. Mostly there are none.
+func (s *Set) Asks(sysObjectID, sysDescr string) (oids [][]byte) {
+	arcs := arcsOf(sysObjectID)
 	for _, c := range s.ranked {
-		if c.matches(arcs, sysDescr) {
+		oid := c.profile.Match.Answers
+		if oid != nil && c.matches(arcs, sysDescr) && !contains(oids, oid) {
+			oids = append(oids, oid)
+		}
+	}
+	return oids
+}
+
+// For gives the profile for a device. sysObjectID is dotted, with or without a dot
+// before it; has are those scalars of Asks that the device has. The most specific
+// pattern wins: that with the most numbers, then one that the device answers for,
+// then one whose sysDescr matches, too; a user's profile beats a built-in one. Where
+// none matches it is the generic one, never nil.
+func (s *Set) For(sysObjectID, sysDescr string, has ...[]byte) *Profile {
+	arcs := arcsOf(sysObjectID)
+	for _, c := range s.ranked {
+		oid := c.profile.Match.Answers
+		if c.matches(arcs, sysDescr) && (oid == nil || contains(has, oid)) {
 			return c.profile
 		}
 	}
 	return s.named[Generic]
+}
+
+func arcsOf(sysObjectID string) []string {
+	return strings.Split(strings.TrimPrefix(sysObjectID, "."), ".")
+}
+
+func contains(oids [][]byte, oid []byte) bool {
+	return slices.ContainsFunc(oids, func(o []byte) bool { return bytes.Equal(o, oid) })
 }
 
 func (a candidate) matches(arcs []string, descr string) bool {

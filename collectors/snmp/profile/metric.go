@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"strconv"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/profile/internal/values"
@@ -107,8 +108,54 @@ func (r *reader) sensor(n *node) *Sensor {
 		"scale":     r.SetOID(&s.Scale),
 		"precision": r.SetOID(&s.Precision),
 		"status":    r.SetOID(&s.Status),
+		"types":     func(n *node) { s.Types = r.sensorTypes(n) },
+		"names":     func(n *node) { s.Names = r.sensorNames(n) },
 	})
 	return s
+}
+
+// maxTypes bounds the types of a sensor.
+const maxTypes = 256
+
+// sensorTypes takes {NUMBER: {unit: UNIT, scale: FACTOR}}.
+func (r *reader) sensorTypes(n *node) map[int64]SensorType {
+	out := map[int64]SensorType{}
+	if n.Kind != yamlfile.Mapping {
+		r.Errorf(n.At, "types must be keys with values, not %s", n.Kind)
+		return out
+	}
+	for _, e := range n.Entries {
+		number, err := strconv.ParseInt(e.Key, 10, 64)
+		if err != nil || len(out) == maxTypes {
+			r.Warnf(e.At, "%q is left out: a type is a whole number, and %d of them are the most", values.Clip(e.Key), maxTypes)
+			continue
+		}
+		var t SensorType
+		r.Keys(e.Value, "a type", r.sensorType(&t))
+		out[number] = t
+	}
+	return out
+}
+
+func (r *reader) sensorType(t *SensorType) keys {
+	return keys{
+		"unit":   r.SetText(&t.Unit, "unit"),
+		"scale":  r.SetNumber(&t.Scale, "scale"),
+		"offset": r.SetNumber(&t.Offset, "offset"),
+	}
+}
+
+// sensorNames takes [{match: REGEXP, unit: UNIT, scale: FACTOR}].
+func (r *reader) sensorNames(n *node) (out []SensorName) {
+	r.Items(n, maxTypes, func(n *node) {
+		var s SensorName
+		known := r.sensorType(&s.SensorType)
+		known["match"] = func(n *node) { s.Pattern, _ = r.Regexp(n, "match") }
+		if r.Keys(n, "a name", known) && s.Pattern != nil {
+			out = append(out, s)
+		}
+	})
+	return out
 }
 
 // symbol takes one symbol of an entry.

@@ -27,6 +27,9 @@ type Profile struct {
 type Match struct {
 	ObjectIDs []string // patterns of sysObjectID: dotted, without a dot before it, "*" for the rest or for one arc
 	Descr     *regexp.Regexp
+	// Answers is a scalar that such a device has, for those that say of themselves
+	// no more than net-snmp does. It narrows the other two.
+	Answers []byte
 }
 
 // Device is what an inventory wants to know. A field is fixed, or read from the
@@ -139,7 +142,29 @@ type Extract struct {
 // type. Each is the identifier of a column of the same table; an empty one counts as
 // "units", 0 and no unit. A row whose sensor type is a truth value or "other" is not
 // scaled. Status, where given, is the column that is 1 where the reading is good.
-type Sensor struct{ Type, Scale, Precision, Status []byte }
+//
+// Types, where there are any, are those of another MIB, which Type then holds: their
+// units, and factors in place of Scale and Precision. Names are for a MIB that has no
+// types at all, only names: Type then holds the name, and the first that matches it
+// counts. What is neither among Types nor Names has no unit and is not scaled.
+type Sensor struct {
+	Type, Scale, Precision, Status []byte
+	Types                          map[int64]SensorType
+	Names                          []SensorName
+}
+
+// SensorType is what a type of sensor counts in.
+type SensorType struct {
+	Unit   string
+	Scale  float64 // 0: 1
+	Offset float64 // added after Scale
+}
+
+// SensorName is what sensors of a name count in.
+type SensorName struct {
+	Pattern *regexp.Regexp
+	SensorType
+}
 
 // Table is a table, or several that share their index.
 type Table struct {

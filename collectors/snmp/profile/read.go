@@ -118,7 +118,11 @@ func (r *reader) document(n *node) {
 	p := &r.part
 	r.Keys(n, "a profile", keys{
 		"sysobjectid": r.objectIDs,
-		"sysdescr":    func(n *node) { p.match.Descr, narrow = r.Regexp(n, "sysdescr") },
+		"sysdescr":    func(n *node) { re, ok := r.Regexp(n, "sysdescr"); p.match.Descr, narrow = re, narrow && ok },
+		"answers": func(n *node) {
+			oid, ok := r.OID(n)
+			p.match.Answers, narrow = oid, narrow && ok
+		},
 		"extends":     r.extend,
 		"class":       values.Word(&r.Report, &p.class, "class", classes),
 		"device":      r.device,

@@ -122,8 +122,9 @@ func TestPrecedence(t *testing.T) {
 		{"1.3.6.1.4.1.99999.5.2", "NewOS 2", "os-exact"},
 		{"1.3.6.1.4.1.99999.5.2", "OldOS", "model"},
 		{"1.3.6.1.4.1.99999.5.2", "", "model"},
-		{"1.3.6.1.4.1.8072.3.2.10", "Room monitor", "descr"},
-		{"1.3.6.1.4.1.99999.5.1", "Room monitor", "model"}, // any number beats none
+		{"1.3.6.1.4.1.88888.1", "Room monitor", "descr"},
+		{"1.3.6.1.4.1.8072.3.2.10", "Room monitor", "linux"}, // the agent has a profile: name its identifier, too, to be before it
+		{"1.3.6.1.4.1.99999.5.1", "Room monitor", "model"},   // any number beats none
 		{"", "Room monitor", "descr"},
 		{"", "", "_generic"},
 		{"not an OID", "", "_generic"},

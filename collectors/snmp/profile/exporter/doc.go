@@ -18,7 +18,7 @@
 //
 // What differs on purpose: counters of 64 bits are exact, where snmp_exporter takes
 // them modulo 2^53; texts are without control characters and blanks at their ends; a
-// hardware address of no octets is empty, not zeros; where two rows would be one
-// series, or BITS are no octets, there is no series, where snmp_exporter gives up the
-// whole device.
+// hardware address of no octets is empty, not zeros; of two rows that would be one
+// series one counts, and BITS that are no octets are none, where snmp_exporter gives
+// up the whole device.
 package exporter
