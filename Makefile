@@ -72,14 +72,9 @@ bench:
 torture:
 	SITEPROBE_TORTURE=1 go test -timeout 6h -p 1 ./...
 	@for x in FuzzParse:buffer/block FuzzFile:buffer/store/sqlitefile FuzzSalvage:buffer/store FuzzOpen:buffer \
-<<<<<<< HEAD
-	    FuzzProfile:collectors/snmp/profile FuzzExporter:collectors/snmp/profile/exporter \
-	    FuzzTrap:collectors/trap FuzzSyslog:collectors/syslog; do \
-=======
 	  FuzzReadMessage:collectors/snmp/pdu FuzzResponse:collectors/snmp FuzzCollect:collectors/snmp \
 	  FuzzProfile:collectors/snmp/profile FuzzExporter:collectors/snmp/profile/exporter \
-	  FuzzTrap:collectors/trap FuzzSyslog:collectors/syslog; do \
->>>>>>> main
+	  FuzzTrap:collectors/trap FuzzSyslog:collectors/syslog FuzzStore:collectors/topology; do \
 	  echo "fuzzing $${x%%:*} for $(FUZZTIME)"; \
 	  go test -run '^$$' -fuzz "^$${x%%:*}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -timeout 6h ./$${x#*:} || exit 1; \
 	done

@@ -15,6 +15,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/topology"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 )
 
@@ -22,19 +23,20 @@ import (
 // settings have not changed, with all that they have learned, from one site file
 // to the next.
 type jobs struct {
-	pinger  *check.Pinger
-	sockets *snmp.Sockets
-	engines *snmp.Engines
-	memory  *snmp.Memory // nil: nothing is kept over a restart
-	kinds   kinds
-	clock   *host.Clock
-	log     *slog.Logger
-	book    *discovery.Registry // nil: nothing is adopted
-	sweeps  bool                // devices are looked for
-	adopted []config.Device     // that are polled
-	scope   scope.Config
-	dialer  *scope.Dialer
-	made    map[string]made // by source
+	pinger   *check.Pinger
+	sockets  *snmp.Sockets
+	engines  *snmp.Engines
+	memory   *snmp.Memory    // nil: nothing is kept over a restart
+	topology *topology.Store // nil: nobody is asked for neighbours
+	kinds    kinds
+	clock    *host.Clock
+	log      *slog.Logger
+	book     *discovery.Registry // nil: nothing is adopted
+	sweeps   bool                // devices are looked for
+	adopted  []config.Device     // that are polled
+	scope    scope.Config
+	dialer   *scope.Dialer
+	made     map[string]made // by source
 }
 
 // made is a collector and the settings it was made of.
@@ -123,6 +125,7 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		b.add(discovery.Source, "", discovery.Tick, set, func() (collectors.Collector, error) { return j.discovery(set, dialer, nil) })
 	}
 	h := host.Config{DataDir: dataDir(site), Clock: j.clock}
+	j.topologyJob(b, site, dialer)
 	b.add(host.Source, "", site.Defaults.Interval, h, func() (collectors.Collector, error) { return host.New(h), nil })
 
 	if b.err != nil {

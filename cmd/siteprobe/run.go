@@ -24,6 +24,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/topology"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 	"github.com/siteprobe/siteprobe/uplink"
 	"github.com/siteprobe/siteprobe/uplink/mqtt"
@@ -80,6 +81,9 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		log.Warn("what was learned of devices", "error", err)
 	}
 	d.jobs.book, d.jobs.sweeps = discovery.OpenRegistry(dataDir(site)), true
+	if d.jobs.topology, err = topology.OpenStore(topologyFile(site)); err != nil {
+		log.Warn("what was known of neighbours", "error", err)
+	}
 	js, err := d.jobs.of(site)
 	if err == nil {
 		err = sched.Replace(js)

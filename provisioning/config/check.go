@@ -18,6 +18,7 @@ func (p *parsing) check(s *Site) {
 	p.section("site", s.Info)
 	p.section("scope", s.Scope)
 	p.section("defaults", s.Defaults)
+	p.section("topology", s.Topology)
 	p.section("clock", s.Clock)
 	p.section("buffer", s.Buffer)
 	p.section("uplink", s.Uplink)

@@ -16,6 +16,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/collectors/syslog"
+	"github.com/siteprobe/siteprobe/collectors/topology"
 	"github.com/siteprobe/siteprobe/collectors/trap"
 	"github.com/siteprobe/siteprobe/uplink"
 )
@@ -30,6 +31,7 @@ type Site struct {
 	Profiles    string           `yaml:"profiles"` // the folder of the user's device profiles, absolute
 	Discovery   discovery.Config `yaml:"discovery"`
 	Checks      []check.Config   `yaml:"checks"`
+	Topology    topology.Config  `yaml:"topology"`
 	Clock       host.ClockConfig `yaml:"clock"`
 	Buffer      buffer.Config    `yaml:"buffer"`
 	Uplink      uplink.Config    `yaml:"uplink"`
@@ -61,6 +63,7 @@ func defaults() Site {
 		Info:     Info{Timezone: "UTC", Internet: InternetFull},
 		Profiles: DefaultProfiles,
 		Defaults: Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
+		Topology: topology.DefaultConfig(),
 		Buffer:   buffer.DefaultConfig(),
 		Uplink:   uplink.DefaultConfig(),
 		Limits:   schedule.DefaultConfig(),
