@@ -58,7 +58,9 @@ func (j *jobs) topologyJob(b *jobList, site *config.Site, dialer *scope.Dialer) 
 // learned of a device, which belongs to its own collector.
 func (j *jobs) topologyDialer(dialer *scope.Dialer) topology.Dialer {
 	opts := []snmp.Option{snmp.WithSockets(j.sockets), snmp.WithKinds(j.kinds.Kinds)}
-	return func(ctx context.Context, cfg snmp.Config) (*snmp.Client, error) { return snmp.Dial(ctx, cfg, dialer, opts...) }
+	return func(ctx context.Context, cfg snmp.Config) (*snmp.Client, error) {
+		return snmp.Dial(ctx, cfg, dialer, opts...)
+	}
 }
 
 // drawn is what `topology --json` prints. Scripts rely on its keys.
