@@ -186,13 +186,39 @@ func (b *Buffer) gapsOf(tx *store.Tx, r *store.Row, reason string) (out []store.
 	if err := tx.Clocks(b.probe).Correct(&h); err != nil {
 		return nil, err
 	}
+	others, err := b.elsewhere(tx, r.Seq, &r.Head, r.T0, r.T1)
+	if err != nil {
+		return nil, err
+	}
 	for i := range r.Cover {
 		c := &r.Cover[i]
-		g := store.Gap{Epoch: r.Epoch, Source: c.Source, Range: c.Range(), T0: r.T0, T1: r.T1, Reason: reason}
-		if !h.Sure {
-			g.T0, g.T1 = 0, 0
+		for _, x := range (block.Ranges{c.Range()}).Subtract(others[c.Source]) {
+			g := store.Gap{Epoch: r.Epoch, Source: c.Source, Range: x, T0: r.T0, T1: r.T1, Reason: reason}
+			if !h.Sure {
+				g.T0, g.T1 = 0, 0
+			}
+			out = append(out, g)
 		}
-		out = append(out, g)
 	}
 	return out, nil
+}
+
+// metaSalvaged is set once salvage has taken a block in: only then a batch may be in
+// two blocks.
+const metaSalvaged = "salvaged"
+
+// elsewhere returns what other blocks hold of a block's epoch in its time (Unix ms).
+func (b *Buffer) elsewhere(tx *store.Tx, seq int64, h *block.Head, t0, t1 int64) (map[string]block.Ranges, error) {
+	if v, err := tx.Meta(metaSalvaged); err != nil || v == "" {
+		return nil, err
+	}
+	out := map[string]block.Ranges{}
+	err := tx.Rows(func(r *store.Row) error {
+		for i := range r.Cover {
+			c := &r.Cover[i]
+			out[c.Source] = out[c.Source].Union(block.Ranges{c.Range()})
+		}
+		return nil
+	}, "WHERE b.probe=? AND b.t1>=? AND b.t0<=? AND b.epoch=? AND b.seq<>?", b.probe, t0, t1, int64(h.Epoch), seq)
+	return out, err
 }

@@ -449,6 +449,9 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 			return err
 		}
 	}
+	if err := tx.SetMeta(metaSalvaged, "1"); err != nil {
+		return err
+	}
 	if !room {
 		return s.leaveOut(tx, q)
 	}
@@ -476,13 +479,11 @@ func (s *salvage) put(tx *store.Tx, q *salvaged, rows map[uint64]bool, done *sal
 
 // leaveOut keeps gaps for what of a block that has no room is in no other block here.
 func (s *salvage) leaveOut(tx *store.Tx, q *salvaged) error {
-	here := map[string]block.Ranges{}
-	err := tx.Rows(func(r *store.Row) error {
-		for i := range r.Cover {
-			here[r.Cover[i].Source] = here[r.Cover[i].Source].Union(block.Ranges{r.Cover[i].Range()})
-		}
-		return nil
-	}, "WHERE b.probe=? AND b.epoch=?", s.probe, int64(q.Epoch))
+	h := q.Head
+	if err := tx.Clocks(s.probe).Correct(&h); err != nil { // as the rows' times are
+		return err
+	}
+	here, err := s.b.elsewhere(tx, 0, &h, h.Wall(h.T0), h.Wall(h.T1))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ type ledger struct {
 	seen    map[name]bool // what it found
 	wrecked bool          // there was something to salvage, ever
 	diary   diary
-	blocks  []string // what the table had at the last check
+	blocks  []string      // what the table had at the last check
+	hub     map[name]bool // what it has taken of blocks that were salvaged and never unpacked here
 }
 
 // diary is what happened lately, to be read where something was lost.
@@ -54,7 +55,7 @@ type tally struct {
 // settledFor is how long the buffer remembers an epoch of which it has no block.
 const settledFor = 90 * 24 * time.Hour
 
-func newLedger() *ledger { return &ledger{must: map[name]*entry{}} }
+func newLedger() *ledger { return &ledger{must: map[name]*entry{}, hub: map[name]bool{}} }
 
 // committed notes batches that the buffer has confirmed, or that are there.
 func (l *ledger) committed(xs []batch) {
@@ -78,9 +79,12 @@ func (l *ledger) storing(xs []span) {
 	}
 	for _, x := range xs {
 		x.each(func(n name) {
-			if e := l.must[n]; e == nil && !l.seen[n] {
+			switch e := l.must[n]; {
+			case e == nil && !l.seen[n]:
 				l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v was sent before its commit was confirmed", n))
-			} else if e != nil && !e.stored {
+			case e == nil:
+				l.hub[n] = true
+			case !e.stored:
 				l.sum.stored++
 				e.stored = true
 			}
@@ -136,7 +140,8 @@ func (l *ledger) check(c *contents) {
 		switch e := l.must[x.Name]; {
 		case e == nil:
 			l.sum.found++
-			l.must[x.Name] = &entry{at: x.At}
+			l.must[x.Name] = &entry{at: x.At, stored: l.hub[x.Name]}
+			delete(l.hub, x.Name)
 		case e.at != x.At:
 			l.sum.faults = append(l.sum.faults, fmt.Sprintf("%v was the batch of %d and is that of %d", x.Name, e.at, x.At))
 		}
