@@ -57,8 +57,9 @@ func (j *jobs) topologyJob(b *jobList, site *config.Site, dialer *scope.Dialer) 
 // topologyDialer lets clients share what collectors of SNMP share, but for what is
 // learned of a device, which belongs to its own collector.
 func (j *jobs) topologyDialer(dialer *scope.Dialer) topology.Dialer {
+	opts := []snmp.Option{snmp.WithSockets(j.sockets), snmp.WithKinds(j.kinds.Kinds)}
 	return func(ctx context.Context, cfg snmp.Config) (*snmp.Client, error) {
-		return snmp.Dial(ctx, cfg, dialer, snmp.WithSockets(j.sockets), snmp.WithKinds(j.kinds.Kinds))
+		return snmp.Dial(ctx, cfg, dialer, opts...)
 	}
 }
 
