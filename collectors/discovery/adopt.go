@@ -158,7 +158,7 @@ func (b *Book) takeWanted(p Policy, taken Taken) (out []Change) {
 		if d := &b.Devices[i]; p.Wants(d) {
 			d.Name = b.nameFor(d, taken)
 			d.State = Adopted
-			out = append(out, Change{Kind: Took, Device: *d})
+			out = append(out, Change{Kind: DeviceAdopted, Device: *d})
 		}
 	}
 	return out
@@ -167,8 +167,13 @@ func (b *Book) takeWanted(p Policy, taken Taken) (out []Change) {
 // nameFor makes a name for a device that no other has.
 func (b *Book) nameFor(d *Device, taken Taken) string {
 	base := cmp.Or(sanitised(d.SysName), sanitised(d.Vendor+"-"+d.Address.String()))
+	return unique(base, func(name string) bool { return b.used(name, d) || taken(name) })
+}
+
+// unique puts a number behind a name until it is not used.
+func unique(base string, used func(string) bool) string {
 	name := base
-	for n := 2; b.used(name, d) || taken(name); n++ {
+	for n := 2; used(name); n++ {
 		suffix := "-" + strconv.Itoa(n)
 		name = base[:min(len(base), 64-len(suffix))] + suffix
 	}

@@ -12,13 +12,13 @@ type Kind string
 
 // The kinds.
 const (
-	New      Kind = "device_new"      // it speaks SNMP and was not known
-	Gone     Kind = "device_gone"     // several sweeps have not found it
-	Back     Kind = "device_back"     // it was gone
-	Moved    Kind = "device_moved"    // the same device at another address
-	Changed  Kind = "device_changed"  // firmware, model, name or configuration
-	Replaced Kind = "device_replaced" // another device has its place
-	Took     Kind = "device_adopted"  // the policy has adopted it
+	DeviceNew      Kind = "device_new"      // it speaks SNMP and was not known
+	DeviceGone     Kind = "device_gone"     // several sweeps have not found it
+	DeviceBack     Kind = "device_back"     // it was gone
+	DeviceMoved    Kind = "device_moved"    // the same device at another address
+	DeviceChanged  Kind = "device_changed"  // firmware, model, name or configuration
+	DeviceReplaced Kind = "device_replaced" // another device has its place
+	DeviceAdopted  Kind = "device_adopted"  // the policy has adopted it
 )
 
 // Change is one thing that has become of a device.
@@ -38,28 +38,28 @@ func (c *Change) Event() collectors.Event {
 	title := clip(d.Title(), 64)
 	from, to := clip(c.From, 64), clip(c.To, 64)
 	switch c.Kind {
-	case New:
+	case DeviceNew:
 		e.Text = fmt.Sprintf("new device %s at %s: %s; siteprobe adopt takes it", title, d.Address, what(d))
-	case Gone:
+	case DeviceGone:
 		e.Severity = collectors.Warning
 		e.Text = fmt.Sprintf("%s (%s) was not found for %d sweeps, last seen %s", title, d.Address, d.Missed, d.LastSeen.UTC().Format("2006-01-02 15:04"))
-	case Back:
+	case DeviceBack:
 		e.Text = fmt.Sprintf("%s (%s) is back", title, d.Address)
-	case Moved:
+	case DeviceMoved:
 		e.Text = fmt.Sprintf("%s moved from %s to %s", title, from, to)
 		if d.Found.IsValid() {
 			e.Severity = collectors.Warning
 			e.Text += followHint(d)
 		}
-	case Changed:
+	case DeviceChanged:
 		e.Text = fmt.Sprintf("%s: %s changed from %s to %s", title, c.Field, from, to)
 		if c.Field == "config" {
 			e.Text = fmt.Sprintf("the configuration of %s was changed at %s", title, to)
 		}
-	case Replaced:
+	case DeviceReplaced:
 		e.Severity = collectors.Warning
 		e.Text = fmt.Sprintf("another device has the place of %s at %s: %s, was %s", title, d.Address, to, from)
-	case Took:
+	case DeviceAdopted:
 		e.Text = fmt.Sprintf("%s at %s is polled from now on: %s", title, d.Address, what(d))
 	}
 	e.Text = clip(e.Text, collectors.MaxText)

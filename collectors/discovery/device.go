@@ -53,7 +53,7 @@ type Module struct {
 // Sighting is what a sweep found at one address.
 type Sighting struct {
 	Address    netip.Addr `json:"address"`
-	Device     string     `json:"device,omitempty"`     // the name under which it is polled at that address
+	Device     string     `json:"device,omitempty"`     // the name that the site file has for what is at that address
 	Link       string     `json:"link,omitempty"`       // the MAC address that ARP or NDP has for it
 	SNMP       bool       `json:"snmp,omitempty"`       // it speaks SNMP
 	Credential string     `json:"credential,omitempty"` // the name of the one that it answered to

@@ -84,7 +84,7 @@ func TestFleets(t *testing.T) {
 			var changes []Change
 			known, changes = Merge(known, Seen{Sightings: ss}, t0.Add(time.Duration(sweep)*time.Hour))
 			for _, c := range changes {
-				if c.Kind == Replaced {
+				if c.Kind == DeviceReplaced {
 					is[c.Device.ID] = c.Device.SysDescr
 				}
 			}

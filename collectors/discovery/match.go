@@ -14,7 +14,8 @@ type group struct {
 	link       string
 	snmp       bool
 	credential string
-	names      []string // that it is polled under
+	listed     string // its name in the site file
+	listedAt   netip.Addr
 }
 
 // grouped puts the sightings of each device together.
@@ -91,8 +92,8 @@ func (g *group) take(s *Sighting) {
 	if !slices.Contains(g.addresses, s.Address) {
 		g.addresses = append(g.addresses, s.Address)
 	}
-	if s.Device != "" {
-		g.names = append(g.names, s.Device)
+	if s.Device != "" && g.listed == "" {
+		g.listed, g.listedAt = s.Device, s.Address
 	}
 	if s.SNMP && (!g.snmp || g.credential == "" && s.Credential != "") {
 		g.facts, g.credential, g.snmp = s.Facts, s.Credential, true

@@ -51,6 +51,7 @@ func Merge(known []Device, seen Seen, now time.Time) ([]Device, []Change) {
 			m.miss(i)
 		}
 	}
+	m.unlist()
 	m.tellNew()
 	return slices.DeleteFunc(m.devices, func(d Device) bool { return d.ID == "" }), m.changes
 }
@@ -79,6 +80,7 @@ func (m *merging) add() {
 		}
 		at := &m.groups[g]
 		d := Device{State: Candidate, Address: at.addresses[0], FirstSeen: m.now}
+		at.list(&d)
 		for n := 0; d.ID == "" || ids[d.ID]; n++ {
 			sum := sha256.Sum256(fmt.Appendf(nil, "%v %v %v %d", at.keys, d.Address, m.now.UnixNano(), n))
 			d.ID = hex.EncodeToString(sum[:6])
@@ -87,6 +89,30 @@ func (m *merging) add() {
 		m.learn(&d, at)
 		m.found[g] = len(m.devices)
 		m.devices = append(m.devices, d)
+	}
+}
+
+// list makes a device one of the site file, where a sighting says so, with the name
+// and the address that stand there.
+func (g *group) list(d *Device) {
+	if g.listed != "" {
+		d.State, d.Name, d.Address = Listed, g.listed, g.listedAt
+	}
+}
+
+// unlist makes candidates of devices whose name in the site file is another's now.
+func (m *merging) unlist() {
+	has := map[string]int{}
+	for g, i := range m.found {
+		if name := m.groups[g].listed; name != "" && m.devices[i].ID != "" {
+			has[name] = i
+		}
+	}
+	for i := range m.devices {
+		d := &m.devices[i]
+		if of, ok := has[d.Name]; ok && of != i && d.State == Listed {
+			d.State, d.Name = Candidate, ""
+		}
 	}
 }
 
@@ -125,8 +151,9 @@ func (m *merging) see(i int, g *group) {
 	was := *d
 	if d.Gone {
 		d.Gone = false
-		m.tell(Change{Kind: Back, Device: *d})
+		m.tell(Change{Kind: DeviceBack, Device: *d})
 	}
+	g.list(d)
 	at := slices.Contains(g.addresses, d.Address)
 	switch {
 	case at:
@@ -140,7 +167,7 @@ func (m *merging) see(i int, g *group) {
 	}
 	m.learn(d, g)
 	if !at && (d.State == Candidate || d.Found != was.Found || d.Address != was.Address) && (was.SNMP || d.SNMP || d.Polled()) {
-		m.tell(Change{Kind: Moved, Device: *d, From: was.Address.String(), To: g.addresses[0].String()})
+		m.tell(Change{Kind: DeviceMoved, Device: *d, From: was.Address.String(), To: g.addresses[0].String()})
 	}
 	m.compare(&was, d)
 }
@@ -153,11 +180,11 @@ func (m *merging) compare(was, is *Device) {
 		{"sysName", was.SysName, is.SysName}, {"sysObjectID", was.SysObjectID, is.SysObjectID},
 	} {
 		if differ(f.from, f.to) {
-			m.tell(Change{Kind: Changed, Device: *is, Field: f.field, From: f.from, To: f.to})
+			m.tell(Change{Kind: DeviceChanged, Device: *is, Field: f.field, From: f.from, To: f.to})
 		}
 	}
 	if !was.ConfigChanged.IsZero() && is.ConfigChanged.Sub(was.ConfigChanged) > configSlack {
-		m.tell(Change{Kind: Changed, Device: *is, Field: "config",
+		m.tell(Change{Kind: DeviceChanged, Device: *is, Field: "config",
 			From: was.ConfigChanged.UTC().Format(time.RFC3339), To: is.ConfigChanged.UTC().Format(time.RFC3339)})
 	}
 }
@@ -184,7 +211,7 @@ func (m *merging) miss(i int) {
 		return
 	}
 	d.Gone = true
-	m.tell(Change{Kind: Gone, Device: *d})
+	m.tell(Change{Kind: DeviceGone, Device: *d})
 }
 
 // inPlaceOf finds the new device at the address of one that is not there, where it
@@ -219,7 +246,7 @@ func (m *merging) replace(i, other int) {
 	d.Found, d.Others = netip.Addr{}, slices.DeleteFunc(append(slices.Clone(o.Others), o.Address), func(a netip.Addr) bool { return a == d.Address })
 	d.LastSeen, d.FirstSeen, d.Missed, d.Gone = m.now, m.now, 0, false
 	o.ID = ""
-	m.tell(Change{Kind: Replaced, Device: *d, From: describeKey(&was), To: describeKey(d)})
+	m.tell(Change{Kind: DeviceReplaced, Device: *d, From: describeKey(&was), To: describeKey(d)})
 }
 
 // describeKey is what a device is known by, for a person.
@@ -239,8 +266,8 @@ func describeKey(d *Device) string {
 // not told: on most networks somebody's telephone is new every day.
 func (m *merging) tellNew() {
 	for i := m.fresh; i < len(m.devices); i++ {
-		if d := m.devices[i]; d.ID != "" && d.SNMP {
-			m.tell(Change{Kind: New, Device: d})
+		if d := m.devices[i]; d.ID != "" && d.SNMP && !d.Polled() {
+			m.tell(Change{Kind: DeviceNew, Device: d})
 		}
 	}
 }

@@ -267,7 +267,7 @@ func TestPolicy(t *testing.T) {
 func TestEventsFit(t *testing.T) {
 	long := strings.Repeat("ü\x1b", 300)
 	d := Device{ID: "1", State: Adopted, Name: "x", Address: a1, Found: a2, Facts: Facts{SysName: long, Vendor: long, Model: long, Serial: long, SysDescr: long, Class: long}}
-	for _, k := range []Kind{New, Gone, Back, Moved, Changed, Replaced, Took} {
+	for _, k := range []Kind{DeviceNew, DeviceGone, DeviceBack, DeviceMoved, DeviceChanged, DeviceReplaced, DeviceAdopted} {
 		c := Change{Kind: k, Device: d, Field: "firmware", From: long, To: long}
 		e := c.Event()
 		batch := batchOf(e)

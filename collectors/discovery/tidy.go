@@ -16,21 +16,16 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // been written by anyone, and devices may say anything.
 func (b *Book) tidy() {
 	b.Version = registryVersion
-	ids, names := map[string]bool{}, map[string]bool{}
+	ids := map[string]bool{}
 	b.Devices = slices.DeleteFunc(b.Devices, func(d Device) bool {
-		bad := !d.Address.IsValid() && d.State != Listed || !validName.MatchString(d.ID) || ids[d.ID]
-		if d.Polled() {
-			bad = bad || !validName.MatchString(d.Name) || names[d.Name]
-		}
-		if !bad {
-			ids[d.ID] = true
-			names[d.Name] = d.Polled()
-		}
+		bad := !d.Address.IsValid() || !validName.MatchString(d.ID) || ids[d.ID] || d.Polled() && !validName.MatchString(d.Name)
+		ids[d.ID] = true
 		return bad
 	})
 	for i := range b.Devices {
 		b.Devices[i].tidy()
 	}
+	b.nameApart()
 	if len(b.Devices) > MaxDevices { // candidates that were not seen for the longest time go
 		slices.SortStableFunc(b.Devices, func(x, y Device) int {
 			return cmp.Or(rank(&x)-rank(&y), y.LastSeen.Compare(x.LastSeen))
@@ -51,9 +46,29 @@ func (b *Book) tidy() {
 	if p := b.Sweep; p != nil {
 		p.Sightings = p.Sightings[:min(len(p.Sightings), maxSightings)]
 		p.Sightings = slices.DeleteFunc(p.Sightings, func(s Sighting) bool { return !s.Address.IsValid() })
+		p.Queue = p.Queue[:min(len(p.Queue), maxNeighbours)]
+		p.Pending = p.Pending[:min(len(p.Pending), maxSightings)]
 		for i := range p.Sightings {
 			p.Sightings[i].tidy()
 			p.Sightings[i].Link = clip(p.Sightings[i].Link, 32)
+		}
+	}
+}
+
+// nameApart gives a device that is adopted another name where its own is taken: by one
+// that has come into the site file.
+func (b *Book) nameApart() {
+	names := map[string]bool{}
+	for _, state := range []State{Listed, Adopted} {
+		for i := range b.Devices {
+			d := &b.Devices[i]
+			if d.State != state {
+				continue
+			}
+			if names[d.Name] && state == Adopted {
+				d.Name = unique(d.Name, func(s string) bool { return names[s] || b.used(s, d) })
+			}
+			names[d.Name] = true
 		}
 	}
 }

@@ -28,6 +28,7 @@ type Collector struct {
 	now     func() time.Time
 	dial    func(context.Context, attempt) (link, error)
 	kinds   *Kinds
+	once    bool // each credential is tried once
 
 	sockets *Sockets // that SNMPv2c is spoken through
 	own     bool     // they are nobody else's
@@ -95,6 +96,11 @@ func WithClock(now func() time.Time) Option { return func(c *Collector) { c.now 
 // are given the same share what is made of them. Without it they are the built-in
 // ones.
 func WithKinds(k *Kinds) Option { return func(c *Collector) { c.kinds = k } }
+
+// OneAttempt has each credential tried once only: a device that did not ask to be
+// asked is not to hear a wrong one twice, as it would for the chance that it answers
+// from another address. With Config.Retries 0 that is one datagram of v1 and v2c.
+func OneAttempt() Option { return func(c *Collector) { c.once = true } }
 
 // New makes a collector of one device. Nothing is sent before the first Collect.
 // It fails with what Config.Validate says, and for a profile that there is not.

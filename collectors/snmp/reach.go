@@ -133,7 +133,7 @@ func (c *Collector) attempts(first error) []attempt {
 		}
 		as = append(as, attempt{i, c.unconnected})
 	}
-	if !c.unconnected && c.failures%unconnectedEvery == 0 && (first == nil || errors.Is(first, ErrNoAnswer)) {
+	if !c.once && !c.unconnected && c.failures%unconnectedEvery == 0 && (first == nil || errors.Is(first, ErrNoAnswer)) {
 		for _, i := range creds {
 			as = append(as, attempt{i, true})
 		}

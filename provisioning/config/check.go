@@ -22,6 +22,7 @@ func (p *parsing) check(s *Site) {
 	p.section("buffer", s.Buffer)
 	p.section("uplink", s.Uplink)
 	p.section("metrics", s.Metrics)
+	p.section("discovery", s.Discovery)
 	p.section("traps", s.Traps)
 	p.section("syslog", s.Syslog)
 	p.section("limits", s.Limits)
@@ -41,6 +42,7 @@ func (p *parsing) check(s *Site) {
 		p.credential(credentials.node.item(i), credentials.path(i), c)
 	}
 	p.known(p.root.get("defaults").get("credentials"), "defaults.credentials", s.Defaults.Credentials, credentials, "credential")
+	p.known(p.root.get("discovery").get("credentials"), "discovery.credentials", s.Discovery.Credentials, credentials, "credential")
 	checked := map[string]bool{}
 	for i, c := range s.Checks {
 		n := checks.node.item(i)

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 )
 
@@ -33,6 +35,13 @@ func (p *parsing) inScope(s *Site, devices, checks named) {
 			p.errorAt(n, path, "%s must not be contacted: %s", addr, refused.Why)
 		}
 	}
+	for i, text := range s.Discovery.Networks {
+		n, err := discovery.ParseNetwork(text)
+		at := p.root.get("discovery").get("networks").item(i)
+		if err == nil && p.sound(at) && !managesSome(s.Scope, n) {
+			p.errorAt(at, "discovery.networks", "%s: nothing of it is under scope.managed", n)
+		}
+	}
 	for i, d := range s.Devices {
 		host, port := splitAddress(d.Address)
 		at := uint16(snmpPort)
@@ -52,6 +61,14 @@ func (p *parsing) inScope(s *Site, devices, checks named) {
 		at, _ := strconv.ParseUint(port, 10, 16) // 0 without one
 		judge(n, path, host, uint16(at))
 	}
+}
+
+// managesSome tells whether a network has addresses in common with scope.managed.
+func managesSome(c scope.Config, n netip.Prefix) bool {
+	return slices.ContainsFunc(c.Managed, func(text string) bool {
+		m, err := discovery.ParseNetwork(text)
+		return err == nil && m.Overlaps(n)
+	})
 }
 
 // target finds where in the check at n the address that it contacts is written.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 )
 
 // decoder fills Go values from nodes. A struct's keys are its fields' yaml tags;
@@ -23,6 +24,10 @@ func (d *decoder) decode(n *node, v reflect.Value, path string) {
 	case Profile:
 		if n.kind == scalar { // a name alone
 			v = v.FieldByName("Name")
+		}
+	case discovery.Policy:
+		if n.kind == scalar { // ask or auto
+			v = v.FieldByName("Mode")
 		}
 	case collectors.Secret:
 		v.SetString(d.secret(n, path))

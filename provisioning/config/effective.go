@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/collectors/trap"
 )
@@ -51,6 +52,31 @@ func (s *Site) TrapSettings() trap.Config {
 		if c.SNMP != nil {
 			out.Credentials = append(out.Credentials, snmp.Credential{Name: c.Name, Auth: *c.SNMP})
 		}
+	}
+	return out
+}
+
+// DiscoverySettings returns the discovery section with the credentials that are tried,
+// and whether it sweeps by itself: not at a site without a line to the outside, unless
+// that is asked for. Sweeps upset machines that nobody can look after from afar.
+func (s *Site) DiscoverySettings() discovery.Config {
+	out := s.Discovery
+	names := out.Credentials
+	if len(names) == 0 {
+		names = s.Defaults.Credentials
+	}
+	for _, name := range names {
+		if c, ok := s.Credential(name); ok && c.SNMP != nil {
+			out.Tried = append(out.Tried, snmp.Credential{Name: c.Name, Auth: *c.SNMP})
+		}
+	}
+	switch {
+	case len(out.Networks) == 0:
+		out.Off = "the site file names no networks under discovery"
+	case out.Enabled != nil && !*out.Enabled:
+		out.Off = "the site file has discovery.enabled: false"
+	case out.Enabled == nil && s.Info.Internet == InternetNone:
+		out.Off = "the site has no internet (site.internet: none); discovery.enabled: true has it swept all the same"
 	}
 	return out
 }

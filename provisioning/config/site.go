@@ -10,6 +10,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors/check"
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -27,6 +28,7 @@ type Site struct {
 	Defaults    Defaults         `yaml:"defaults"`
 	Devices     []Device         `yaml:"devices"`
 	Profiles    string           `yaml:"profiles"` // the folder of the user's device profiles, absolute
+	Discovery   discovery.Config `yaml:"discovery"`
 	Checks      []check.Config   `yaml:"checks"`
 	Clock       host.ClockConfig `yaml:"clock"`
 	Buffer      buffer.Config    `yaml:"buffer"`
