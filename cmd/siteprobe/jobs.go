@@ -10,6 +10,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/check"
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -28,6 +29,9 @@ type jobs struct {
 	kinds   kinds
 	clock   *host.Clock
 	log     *slog.Logger
+	book    *discovery.Registry // nil: nothing is adopted
+	sweeps  bool                // devices are looked for
+	adopted []config.Device     // that are polled
 	scope   scope.Config
 	dialer  *scope.Dialer
 	made    map[string]made // by source
@@ -88,6 +92,8 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		keep = nil // another contract: nothing made under the old one stays
 	}
 	b := &jobList{made: map[string]made{}, keep: keep}
+	file := site
+	site = j.withAdopted(file)
 	j.kinds.read(site, j.log)
 
 	for _, d := range site.Devices {
@@ -111,6 +117,10 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 	for _, c := range site.Checks {
 		c.Interval, c.Timeout = site.CheckTimes(c.Interval, c.Timeout)
 		b.add("check/"+c.Name, c.Device, c.Interval, c, func() (collectors.Collector, error) { return check.New(c, dialer, j.checks()) })
+	}
+	if cfg := file.DiscoverySettings(); j.sweeps && len(cfg.Networks) > 0 {
+		set := discoverySettings{cfg, namesOf(file), j.targets(file, site), j.kinds.count}
+		b.add(discovery.Source, "", discovery.Tick, set, func() (collectors.Collector, error) { return j.discovery(set, dialer, nil) })
 	}
 	h := host.Config{DataDir: dataDir(site), Clock: j.clock}
 	b.add(host.Source, "", site.Defaults.Interval, h, func() (collectors.Collector, error) { return host.New(h), nil })

@@ -7,6 +7,10 @@
 //	siteprobe poll           poll once and print the readings
 //	siteprobe status         what the daemon is doing
 //	siteprobe history        readings out of the local buffer
+//	siteprobe discover       look for devices now
+//	siteprobe adopt          poll devices that were found
+//	siteprobe forget         poll such devices no longer
+//	siteprobe inventory      what is there, for a CMDB or a bill
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -95,6 +99,7 @@ func newRoot() *cobra.Command {
 	var path string
 	root.PersistentFlags().StringVarP(&path, "config", "c", "/etc/siteprobe/siteprobe.yaml", "the site file")
 	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path))
+	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
 	root.AddCommand(snmpCommand(&path), profileCommand(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },

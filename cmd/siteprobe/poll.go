@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/provisioning/config"
@@ -33,6 +34,7 @@ func pollCommand(path *string) *cobra.Command {
 			clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
 			all := newJobs(clock, slog.New(slog.DiscardHandler))
 			defer all.close()
+			all.book = discovery.OpenRegistry(dataDir(site))
 			js, err := all.of(site)
 			if err != nil {
 				return &exit{usage, err}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
@@ -78,6 +79,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
 		log.Warn("what was learned of devices", "error", err)
 	}
+	d.jobs.book, d.jobs.sweeps = discovery.OpenRegistry(dataDir(site)), true
 	js, err := d.jobs.of(site)
 	if err == nil {
 		err = sched.Replace(js)
@@ -102,7 +104,9 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	var schedErr error
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
-	d.receivers.apply(site, &d.jobs.kinds)
+	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
+	adopted := make(chan struct{})
+	others.Go(func() { d.jobs.watchBook(serving, adopted) })
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
 	notify(log, daemon.SdNotifyReady)
@@ -111,6 +115,8 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		case <-ctx.Done():
 		case <-hup:
 			stopSending = d.reload(&senders, stopSending)
+		case <-adopted:
+			d.readopt()
 		}
 	}
 
@@ -199,7 +205,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.mu.Lock()
 	d.site = site
 	d.mu.Unlock()
-	d.receivers.apply(site, &d.jobs.kinds)
+	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
 	if changed {
 		stopSending()
 		wg.Wait()

@@ -169,6 +169,9 @@ func (m *merging) see(i int, g *group) {
 	if !at && (d.State == Candidate || d.Found != was.Found || d.Address != was.Address) && (was.SNMP || d.SNMP || d.Polled()) {
 		m.tell(Change{Kind: DeviceMoved, Device: *d, From: was.Address.String(), To: g.addresses[0].String()})
 	}
+	if !was.SNMP && d.SNMP && d.State == Candidate { // it was only known to be there
+		m.tell(Change{Kind: DeviceNew, Device: *d})
+	}
 	m.compare(&was, d)
 }
 

@@ -97,6 +97,7 @@ func TestMerge(t *testing.T) {
 		{"a serial of nobody", Candidate, nil, []Sighting{sight(a1, with(func(f *Facts) { f.Serial, f.EngineID, f.MAC = "0123456789", "", "" })),
 			sight(a2, with(func(f *Facts) { f.Serial, f.EngineID, f.MAC, f.SysName = "0123456789", "", "", "sw2" }))}, "new new", "sw1=1 sw2=2"},
 		{"SNMP was switched off", Adopted, []Sighting{sight(a1, base)}, []Sighting{{Address: a1}}, "", "sw1=1"},
+		{"SNMP was switched on", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a1, Link: macA, SNMP: true, Facts: base}}, "new", "sw1=1"},
 		{"the same by its link", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a2, Link: macA}}, "", "=2"},
 		{"a router that answers ARP for others", Candidate, nil, []Sighting{{Address: a1, Link: macA}, {Address: a2, Link: macA}}, "", "=1 =2"},
 	} {

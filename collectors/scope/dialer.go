@@ -78,6 +78,17 @@ func (d *Dialer) Managed(addr netip.Addr) bool {
 	return ok
 }
 
+// ManagesSome tells whether a network has any address in common with scope.managed.
+// Which of them may be contacted is for Managed and Allowed to say.
+func (d *Dialer) ManagesSome(network netip.Prefix) bool {
+	for _, m := range d.rules.managed {
+		if m.Overlaps(network) {
+			return true
+		}
+	}
+	return false
+}
+
 // Resolve returns an address of host that the contract covers, the one that the
 // resolver prefers. See [Dialer.ResolveAll].
 func (d *Dialer) Resolve(ctx context.Context, host string, port uint16) (netip.AddrPort, error) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/siteprobe/siteprobe/collectors/discovery"
@@ -38,7 +37,7 @@ func (p *parsing) inScope(s *Site, devices, checks named) {
 	for i, text := range s.Discovery.Networks {
 		n, err := discovery.ParseNetwork(text)
 		at := p.root.get("discovery").get("networks").item(i)
-		if err == nil && p.sound(at) && !managesSome(s.Scope, n) {
+		if err == nil && p.sound(at) && !contract.ManagesSome(n) {
 			p.errorAt(at, "discovery.networks", "%s: nothing of it is under scope.managed", n)
 		}
 	}
@@ -61,14 +60,6 @@ func (p *parsing) inScope(s *Site, devices, checks named) {
 		at, _ := strconv.ParseUint(port, 10, 16) // 0 without one
 		judge(n, path, host, uint16(at))
 	}
-}
-
-// managesSome tells whether a network has addresses in common with scope.managed.
-func managesSome(c scope.Config, n netip.Prefix) bool {
-	return slices.ContainsFunc(c.Managed, func(text string) bool {
-		m, err := discovery.ParseNetwork(text)
-		return err == nil && m.Overlaps(n)
-	})
 }
 
 // target finds where in the check at n the address that it contacts is written.
