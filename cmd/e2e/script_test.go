@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/siteprobe/siteprobe/collectors/check"
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
 )
 
@@ -32,13 +35,14 @@ import (
 //	matches GLOB                 there is such a file
 //
 // and the variables AGENT and AGENT2 (where an agent answers to the community
-// "e2e-community"), DEAD (where nothing does) and BROKER and BROKER2 (where a
-// broker may listen, and none does yet).
+// "e2e-community"), AGENT_PORT (the port of AGENT), DEAD (where nothing does) and BROKER and BROKER2 (where a
+// broker may listen, and none does yet). The condition [ping] is whether this user may
+// ping.
 func TestScript(t *testing.T) {
 	p := testscript.Params{Dir: "testdata/script", Setup: setupScript, Cmds: map[string]func(*testscript.TestScript, bool, []string){
 		"expand": scriptExpand, "exits": scriptExits, "await": scriptAwait, "daemon": scriptDaemon, "logged": scriptLogged,
 		"hup": scriptHup, "term": scriptTerm, "patch": scriptPatch, "matches": scriptMatches,
-	}}
+	}, Condition: scriptCondition}
 	testscript.Run(t, p)
 }
 
@@ -67,6 +71,7 @@ func setupScript(env *testscript.Env) error {
 		}
 		env.Defer(func() { a.Close() })
 		env.Setenv(name, a.Addr().String())
+		env.Setenv(name+"_PORT", strconv.Itoa(int(a.Addr().Port())))
 	}
 	dead, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -84,6 +89,16 @@ func setupScript(env *testscript.Env) error {
 	})
 	env.Values["daemons"], env.Values["t"] = ds, t
 	return os.WriteFile(filepath.Join(env.WorkDir, "community"), []byte(community+"\n"), 0o600)
+}
+
+func scriptCondition(name string) (bool, error) {
+	if name != "ping" {
+		return false, errors.New("the only condition is ping")
+	}
+	here := netip.MustParseAddr("127.0.0.1")
+	at := func(context.Context) error { return nil }
+	got, err := check.NewPinger().Echoes(context.Background(), []netip.Addr{here}, at, 5*time.Second)
+	return err == nil && got[here], nil
 }
 
 // usage ends the script where a command is written wrongly.

@@ -2,8 +2,6 @@ package discovery
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -43,18 +41,13 @@ func (l *lan) ping(ctx context.Context, to []netip.Addr, wait func(context.Conte
 	return l.pinger.Echoes(ctx, to, wait, pingPatience)
 }
 
-// errNotOpened is of a device that did not answer to a credential.
-var errNotOpened = errors.New("no answer to this credential")
-
-// try asks a device with one credential, once, who it is.
+// try asks a device with one credential, once, who it is. What it returns has the
+// credential's name if that was answered, also with an error.
 func (l *lan) try(ctx context.Context, a netip.Addr, c snmp.Credential) (looked, error) {
 	cfg := snmp.Config{Device: "discovery", Address: l.at(a), Credentials: []snmp.Credential{c}, Timeout: probePatience}
 	client, err := snmp.Dial(ctx, cfg, l.scope, append(l.snmp[:len(l.snmp):len(l.snmp)], snmp.OneAttempt())...)
 	if err != nil {
-		if ctx.Err() != nil {
-			return looked{}, ctx.Err()
-		}
-		return looked{}, fmt.Errorf("%w: %w", errNotOpened, err)
+		return looked{}, err
 	}
 	defer client.Close()
 	return l.study(ctx, client, a)
@@ -90,6 +83,9 @@ func hostOf(s string) string {
 func (l *lan) study(ctx context.Context, c *snmp.Client, a netip.Addr) (looked, error) {
 	out := looked{credential: c.Credential(), address: a}
 	d, err := c.Identify(ctx)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
 	if err != nil && d.SysObjectID == "" && d.SysName == "" {
 		return out, err
 	}

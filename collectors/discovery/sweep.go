@@ -28,9 +28,9 @@ type Target struct {
 }
 
 const (
-	chunk      = 32               // addresses that are asked together
-	lookTime   = time.Minute      // for one device
-	leaveEarly = 20 * time.Second // before a deadline nothing new is begun
+	chunk      = 32               // addresses that are asked together, at most
+	lookTime   = 30 * time.Second // for one device
+	leaveEarly = 35 * time.Second // before a deadline nothing new is begun
 )
 
 // sweeper is a sweep at work: it goes on from its progress.
@@ -186,7 +186,8 @@ func (s *sweeper) next() (out []netip.Addr) {
 			out = append(out, a)
 		}
 	}
-	for len(s.p.Queue) > 0 && len(out) < chunk {
+	most := min(max(s.cfg.Rate, 4), chunk) // at a low rate fewer, so that they are done in time
+	for len(s.p.Queue) > 0 && len(out) < most {
 		take(s.p.Queue[0].Address.Unmap().WithZone(""))
 		s.p.Queue = s.p.Queue[1:]
 	}
@@ -199,7 +200,7 @@ func (s *sweeper) next() (out []netip.Addr) {
 			continue
 		}
 		size := hosts(n)
-		for s.p.Next >= base && s.p.Next < base+size && len(out) < chunk {
+		for s.p.Next >= base && s.p.Next < base+size && len(out) < most {
 			take(nth(n, s.p.Next-base))
 			s.p.Next++
 		}
@@ -278,16 +279,14 @@ func (s *sweeper) look(ctx context.Context, h host) bool {
 		if ctx.Err() != nil || errors.Is(err, snmp.ErrRefused) || errors.Is(err, snmp.ErrUnreachable) {
 			break // it has heard nothing, or it will be looked at again
 		}
-		if errors.Is(err, errNotOpened) {
+		if got.credential == "" {
 			failed++
 			continue
 		}
-		out.SNMP, out.Credential = true, c.Name
-		if err == nil {
-			out.Facts = got.facts
-			if out.EngineID == "" {
-				out.EngineID = h.Engine
-			}
+		// Whatever could not be read of it: it was opened.
+		out.SNMP, out.Credential, out.Facts = true, c.Name, got.facts
+		if out.EngineID == "" {
+			out.EngineID = h.Engine
 		}
 		break
 	}
