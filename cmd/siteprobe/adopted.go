@@ -89,6 +89,7 @@ func (d *appliance) readopt() {
 type discoverySettings struct {
 	discovery.Config
 	names    map[string]bool // of the site file
+	at       map[netip.Addr]string
 	targets  []discovery.Target
 	profiles int
 }
@@ -124,6 +125,6 @@ func (j *jobs) discovery(set discoverySettings, dialer *scope.Dialer, step func(
 	}
 	return discovery.New(set.Config, discovery.Options{
 		Scope: dialer, Registry: j.book, Pinger: j.pinger, SNMP: opts, Targets: set.targets,
-		Taken: func(name string) bool { return set.names[name] }, Step: step,
+		Taken: func(name string) bool { return set.names[name] }, Names: set.at, Step: step,
 	})
 }

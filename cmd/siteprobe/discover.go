@@ -74,7 +74,7 @@ func sweepNow(c *cobra.Command, site *config.Site, set discovery.Config) ([]disc
 	all := j.withAdopted(site)
 	j.kinds.read(all, j.log)
 	progress := newProgress(c.ErrOrStderr())
-	sweeper, err := j.discovery(discoverySettings{set, namesOf(site), j.targets(site, all), 0}, dialer, progress.show)
+	sweeper, err := j.discovery(discoverySettings{set, namesOf(site), addressesOf(site), j.targets(site, all), 0}, dialer, progress.show)
 	if err != nil {
 		return nil, nil, err
 	}

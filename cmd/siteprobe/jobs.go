@@ -119,7 +119,7 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 		b.add("check/"+c.Name, c.Device, c.Interval, c, func() (collectors.Collector, error) { return check.New(c, dialer, j.checks()) })
 	}
 	if cfg := file.DiscoverySettings(); j.sweeps && len(cfg.Networks) > 0 {
-		set := discoverySettings{cfg, namesOf(file), j.targets(file, site), j.kinds.count}
+		set := discoverySettings{cfg, namesOf(file), addressesOf(file), j.targets(file, site), j.kinds.count}
 		b.add(discovery.Source, "", discovery.Tick, set, func() (collectors.Collector, error) { return j.discovery(set, dialer, nil) })
 	}
 	h := host.Config{DataDir: dataDir(site), Clock: j.clock}

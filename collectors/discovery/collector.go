@@ -18,9 +18,10 @@ type Options struct {
 	Scope    Scope
 	Registry *Registry
 	Pinger   *check.Pinger
-	SNMP     []snmp.Option // of the collectors of devices: sockets, kinds, memory
-	Targets  []Target      // the devices that are polled by SNMP
-	Taken    Taken         // names of the site file
+	SNMP     []snmp.Option         // of the collectors of devices: sockets, kinds, memory
+	Targets  []Target              // the devices that are polled by SNMP
+	Taken    Taken                 // names of the site file
+	Names    map[netip.Addr]string // of the site file's devices, by their addresses
 	Now      func() time.Time
 	Step     func(Step) // told how far a sweep is; may be nil
 }
@@ -213,7 +214,7 @@ func (c *Collector) sweep(ctx context.Context, networks []netip.Prefix) (changes
 	if p == nil || !slices.Equal(p.Networks, networks) || c.opt.Now().Sub(p.Started) > c.cfg.Interval {
 		p = &Progress{Started: c.opt.Now(), Networks: networks}
 	}
-	s := &sweeper{cfg: c.cfg, net: c.net, may: c.may, targets: c.opt.Targets, book: b, p: p, pace: newPacer(c.cfg.Rate), now: c.opt.Now, step: c.opt.Step, failed: c.failed}
+	s := &sweeper{cfg: c.cfg, net: c.net, may: c.may, targets: c.opt.Targets, names: c.opt.Names, book: b, p: p, pace: newPacer(c.cfg.Rate), now: c.opt.Now, step: c.opt.Step, failed: c.failed}
 	done := s.run(ctx)
 	// What was found is kept also when the time is over.
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -116,8 +116,18 @@ func (m *merging) match() {
 	for kind := bySerial; kind <= byLink; kind++ {
 		m.matchBy(kind, ks)
 	}
+	m.matchListed(ks)
 	m.matchWeakly(ks)
 	m.matchPresence(ks)
+}
+
+// matchListed believes the site file that the device of a name is at its address,
+// where no key says that it is another.
+func (m *merging) matchListed(ks []keys) {
+	m.eachHere(func(i int, g *group) bool {
+		d := &m.devices[i]
+		return d.State == Listed && same(d.Name, g.listed) && !apart(byLink, ks[i], g.keys)
+	})
 }
 
 func (m *merging) take(device, g int) { m.taken[device], m.found[g] = g, device }

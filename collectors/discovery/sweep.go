@@ -39,7 +39,8 @@ type sweeper struct {
 	net     network
 	may     func(netip.Addr) bool // within the contract
 	targets []Target
-	book    Book // as it was when this part of the sweep began
+	names   map[netip.Addr]string // of the site file's devices
+	book    Book                  // as it was when this part of the sweep began
 	p       *Progress
 	pace    *pacer
 	now     func() time.Time
@@ -252,6 +253,10 @@ func (s *sweeper) ask(ctx context.Context, to []netip.Addr) bool {
 	s.p.Asked += len(to)
 	for _, a := range there {
 		r, asked := replies[a]
+		if name := s.names[a]; name != "" { // it is asked what the site file says, and nothing else
+			s.p.Sightings = append(s.p.Sightings, Sighting{Address: a, Device: name, Link: s.links[a], SNMP: r.engine != "", Facts: Facts{EngineID: r.engine}})
+			continue
+		}
 		h := host{Address: a, Link: s.links[a], Engine: r.engine}
 		if asked && (r.engine != "" || s.cfg.Communities == Pinged && pinged[a] && !r.refused) {
 			s.p.Pending = append(s.p.Pending, h)

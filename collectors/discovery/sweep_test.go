@@ -266,6 +266,22 @@ func TestSweepWithoutPing(t *testing.T) {
 	}
 }
 
+// TestSweepListed: a device of the site file is asked what the site file says, and no
+// credential besides.
+func TestSweepListed(t *testing.T) {
+	m := &made{at: map[string]place{"192.168.10.1": {ping: true, engine: engA, opens: "lan"}, "192.168.10.2": {ping: true}}}
+	c := collectorOn(t, m, Config{Rate: 1000, Communities: Pinged}, Options{Names: map[netip.Addr]string{a1: "nvr", a2: "sw1"},
+		Taken: func(s string) bool { return s == "nvr" || s == "sw1" }, Targets: []Target{{Listed: true, Config: snmp.Config{Device: "sw1", Address: a2.String()}}}})
+	changes, err := c.Sweep(t.Context(), nil)
+	if err != nil || len(changes) > 0 || slices.ContainsFunc(m.log, func(s string) bool { return strings.HasPrefix(s, "lan") || strings.HasPrefix(s, "core") }) {
+		t.Errorf("%v %q %v", err, kinds(changes), m.log)
+	}
+	b, _ := c.opt.Registry.Read()
+	if len(b.Devices) != 2 || b.Devices[0].Name != "nvr" || b.Devices[1].Name != "sw1" || b.Devices[0].State != Listed {
+		t.Errorf("%+v", b.Devices)
+	}
+}
+
 // TestSweepElsewhere: a sweep of other networks by command neither counts as the
 // daemon's, nor lets devices go that it could not see.
 func TestSweepElsewhere(t *testing.T) {
