@@ -100,3 +100,19 @@ func TestDialFails(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestOneAttempt: a wrong credential is heard once, in whatever version.
+func TestOneAttempt(t *testing.T) {
+	for _, version := range []string{"1", "2c"} {
+		agent := serve(t, snmptest.Config{MIB: snmptest.Switch(1)})
+		wrong := v2c("wrong")
+		wrong.Auth.Version = version
+		cfg := Config{Address: agent.Addr().String(), Credentials: []Credential{wrong}, Timeout: 200e6}
+		if _, err := Dial(t.Context(), cfg, scopeOf("127.0.0.0/8"), OneAttempt()); !errors.Is(err, ErrNoAnswer) {
+			t.Errorf("version %s: %v", version, err)
+		}
+		if n, _ := agent.Requests(); n != 1 {
+			t.Errorf("version %s: %d requests", version, n)
+		}
+	}
+}
