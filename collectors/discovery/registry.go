@@ -165,7 +165,9 @@ func (b *Book) tell(es ...collectors.Event) {
 	}
 }
 
-// lock takes the lock of a file, or gives up when ctx is done. The lock goes with the
+var errBusy = errors.New("another siteprobe holds it; is a sweep running?")
+
+// lock takes the lock of a file, or gives up with errBusy when ctx is done. The lock goes with the
 // process, however it ends.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	// The folder may be another user's than ours: no link of theirs is followed.
@@ -188,7 +190,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 		case <-tick.C:
 		case <-ctx.Done():
 			_ = f.Close() // nothing was written
-			return nil, errors.New("another siteprobe holds it; is a sweep running?")
+			return nil, errBusy
 		}
 	}
 }
