@@ -195,6 +195,10 @@ func (c *Collector) Sweep(ctx context.Context, networks []netip.Prefix) ([]Chang
 	}
 	now, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	// The folder may not be there: that is said first, and well.
+	if err := c.opt.Registry.Update(now, func(*Book) error { return nil }); err != nil {
+		return nil, err
+	}
 	unlock, err := lock(now, c.opt.Registry.path+".sweep")
 	if err != nil {
 		return nil, fmt.Errorf("beginning a sweep: %w", err)

@@ -84,6 +84,9 @@ func (r *Registry) Read() (Book, error) {
 // discovery.json.damaged, and f is given an empty book, in which an event says so.
 func (r *Registry) Update(ctx context.Context, f func(*Book) error) error {
 	unlock, err := lock(ctx, r.path+".lock")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder of the box's data (%s) is not there yet; siteprobe run makes it", filepath.Dir(r.path))
+	}
 	if err != nil {
 		return fmt.Errorf("locking the discovered devices: %w", err)
 	}
