@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/siteprobe/siteprobe/collectors/check"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/provisioning/config"
@@ -42,7 +43,10 @@ func discoverCommand(path *string) *cobra.Command {
 				return &exit{usage, err}
 			}
 			changes, book, err := sweepNow(c, site, set)
-			if err != nil && !errors.Is(err, context.Canceled) && book == nil {
+			if errors.Is(err, context.Canceled) {
+				err = errors.New("interrupted; the next sweep goes on where this one has stopped")
+			}
+			if book == nil {
 				return &exit{unknown, err}
 			}
 			if asJSON {
@@ -80,6 +84,9 @@ func sweepNow(c *cobra.Command, site *config.Site, set discovery.Config) ([]disc
 	}
 	changes, err := sweeper.Sweep(c.Context(), nil)
 	progress.clear()
+	if err != nil && len(changes) == 0 && !errors.Is(err, context.Canceled) && !errors.Is(err, check.ErrNotPermitted) {
+		return nil, nil, err
+	}
 	book, readErr := j.book.Read()
 	if readErr != nil {
 		return nil, nil, errors.Join(err, readErr)

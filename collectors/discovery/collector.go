@@ -170,8 +170,11 @@ func (c *Collector) part(ctx context.Context) (trouble, err error) {
 	now, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	unlock, err := lock(now, c.opt.Registry.path+".sweep")
-	if err != nil {
+	switch {
+	case errors.Is(err, errBusy):
 		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("beginning a sweep: %w", err)
 	}
 	defer unlock()
 	_, trouble, err = c.sweep(ctx, c.networks)
@@ -192,6 +195,10 @@ func (c *Collector) Sweep(ctx context.Context, networks []netip.Prefix) ([]Chang
 	}
 	now, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	// The folder may not be there: that is said first, and well.
+	if err := c.opt.Registry.Update(now, func(*Book) error { return nil }); err != nil {
+		return nil, err
+	}
 	unlock, err := lock(now, c.opt.Registry.path+".sweep")
 	if err != nil {
 		return nil, fmt.Errorf("beginning a sweep: %w", err)
@@ -206,14 +213,20 @@ func (c *Collector) Sweep(ctx context.Context, networks []netip.Prefix) ([]Chang
 
 // sweep runs a sweep as far as ctx lets it, and keeps what came of it.
 func (c *Collector) sweep(ctx context.Context, networks []netip.Prefix) (changes []Change, trouble, err error) {
-	b, err := c.opt.Registry.Read()
-	if err != nil && !errors.Is(err, ErrDamaged) {
+	// A sweep that cannot be kept is not begun: it would be begun again and again, and
+	// try credentials each time.
+	var b Book
+	err = c.opt.Registry.Update(ctx, func(now *Book) error {
+		if p := now.Sweep; p == nil || !slices.Equal(p.Networks, networks) || c.opt.Now().Sub(p.Started) > c.cfg.Interval {
+			now.Sweep = &Progress{Started: c.opt.Now(), Networks: networks}
+		}
+		b = *now
+		return nil
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	p := b.Sweep
-	if p == nil || !slices.Equal(p.Networks, networks) || c.opt.Now().Sub(p.Started) > c.cfg.Interval {
-		p = &Progress{Started: c.opt.Now(), Networks: networks}
-	}
 	s := &sweeper{cfg: c.cfg, net: c.net, may: c.may, targets: c.opt.Targets, names: c.opt.Names, book: b, p: p, pace: newPacer(c.cfg.Rate), now: c.opt.Now, step: c.opt.Step, failed: c.failed}
 	done := s.run(ctx)
 	// What was found is kept also when the time is over.

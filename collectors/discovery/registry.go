@@ -84,6 +84,9 @@ func (r *Registry) Read() (Book, error) {
 // discovery.json.damaged, and f is given an empty book, in which an event says so.
 func (r *Registry) Update(ctx context.Context, f func(*Book) error) error {
 	unlock, err := lock(ctx, r.path+".lock")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder of the box's data (%s) is not there yet; siteprobe run makes it", filepath.Dir(r.path))
+	}
 	if err != nil {
 		return fmt.Errorf("locking the discovered devices: %w", err)
 	}
@@ -165,7 +168,9 @@ func (b *Book) tell(es ...collectors.Event) {
 	}
 }
 
-// lock takes the lock of a file, or gives up when ctx is done. The lock goes with the
+var errBusy = errors.New("another siteprobe holds it; is a sweep running?")
+
+// lock takes the lock of a file, or gives up with errBusy when ctx is done. The lock goes with the
 // process, however it ends.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	// The folder may be another user's than ours: no link of theirs is followed.
@@ -188,7 +193,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 		case <-tick.C:
 		case <-ctx.Done():
 			_ = f.Close() // nothing was written
-			return nil, errors.New("another siteprobe holds it; is a sweep running?")
+			return nil, errBusy
 		}
 	}
 }

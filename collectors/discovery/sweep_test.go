@@ -255,6 +255,42 @@ func TestSweepOff(t *testing.T) {
 	}
 }
 
+// TestSweepNotKept: where nothing can be kept nobody is asked.
+func TestSweepNotKept(t *testing.T) {
+	m := &made{}
+	c := collectorOn(t, m, Config{}, Options{Registry: OpenRegistry("/nonexistent/folder")})
+	if _, err := c.Sweep(t.Context(), nil); err == nil {
+		t.Error("a sweep without an error")
+	}
+	if err := c.Collect(t.Context(), func(collectors.Batch) {}); err == nil {
+		t.Error("a collection without an error")
+	}
+	if len(m.log) > 0 {
+		t.Errorf("asked %v", m.log)
+	}
+}
+
+// TestSweepAdopts: the policy takes what is of its kinds, once.
+func TestSweepAdopts(t *testing.T) {
+	m := &made{at: map[string]place{
+		"192.168.10.1": {ping: true, engine: engA, opens: "core", facts: Facts{SysName: "sw", Serial: "SER1", Class: "switch"}},
+		"192.168.10.2": {ping: true, engine: engB, opens: "core", facts: Facts{SysName: "printer", Serial: "SER2", Class: "printer"}},
+		"192.168.10.3": {ping: true, engine: "80001f8880abcdef0003", facts: Facts{SysName: "closed", Class: "switch"}},
+	}}
+	c := collectorOn(t, m, Config{Rate: 1000, Adopt: Policy{Classes: []string{"switch"}}}, Options{Taken: func(s string) bool { return s == "sw" }})
+	changes, err := c.Sweep(t.Context(), nil)
+	if err != nil || kinds(changes) != "new new new adopted" {
+		t.Errorf("%v %q", err, kinds(changes))
+	}
+	b, _ := c.opt.Registry.Read()
+	if d := b.Devices[0]; d.State != Adopted || d.Name != "sw-2" || d.Credential != "core" || b.Devices[1].State != Candidate || b.Devices[2].State != Candidate {
+		t.Errorf("%+v", b.Devices)
+	}
+	if changes, err := c.Sweep(t.Context(), nil); err != nil || len(changes) > 0 {
+		t.Errorf("%v %q", err, kinds(changes))
+	}
+}
+
 // TestSweepWithoutPing: a box that may not ping says so, and finds who is on the link.
 func TestSweepWithoutPing(t *testing.T) {
 	m := &made{noPing: check.ErrNotPermitted, at: map[string]place{"192.168.10.1": {engine: engA, opens: "core", facts: Facts{Serial: "SER1"}}},
