@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -117,21 +116,29 @@ func (p *printer) print(line []byte) {
 	}
 }
 
+// widest is the longest series that values of others are lined up with: one of many
+// labels is not to push all of them off the screen.
+const widest = 90
+
 func (p *printer) table(b *collectors.Batch, at int64) {
 	fmt.Fprintf(p.out, "%s  %s  %s", b.Source, time.UnixMilli(at).In(p.loc).Format("2006-01-02 15:04:05"), b.Outcome.Result)
 	if b.Outcome.Why != "" {
 		fmt.Fprintf(p.out, ": %s", collectors.Printable(b.Outcome.Why))
 	}
 	fmt.Fprintln(p.out)
-	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	width := 0
+	for i := range b.Values {
+		if n := len(b.Schema.Series[i].String()); !b.Values[i].Missing() && n <= widest {
+			width = max(width, n)
+		}
+	}
 	for i := range b.Values {
 		if b.Values[i].Missing() {
 			continue
 		}
 		s := &b.Schema.Series[i]
-		fmt.Fprintf(t, "  %s\t%s\n", collectors.Printable(s.String()), joined(" ", collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit))
+		fmt.Fprintf(p.out, "  %-*s  %s\n", width, collectors.Printable(s.String()), joined(" ", collectors.Printable(b.Values[i].Format(s.Kind)), s.Unit))
 	}
-	t.Flush()
 	for _, e := range b.Events {
 		fmt.Fprintf(p.out, "  event %s: %s\n", e.Kind, collectors.Printable(e.Text))
 	}
