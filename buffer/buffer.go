@@ -56,7 +56,7 @@
 //
 // buffer.go names and gathers, commit.go commits, delivery.go and account.go are what
 // the sender asks for, open.go and epochfile.go what is left after a crash.
-// trouble.go and salvage.go are for disks that fail; repack.go is what all that makes
+// trouble.go and salvage*.go are for disks that fail; repack.go is what all that makes
 // blocks anew has in common.
 package buffer
 
