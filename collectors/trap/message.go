@@ -122,22 +122,11 @@ func (n *notification) readV2(body []byte) (err error) {
 // readVariables reads the list and keeps what says more than that it is a
 // notification.
 func (n *notification) readVariables(r *reader) error {
-	list, err := r.want(tagSequence)
+	vars, err := pdu.ReadVarbinds(r.b, nil)
 	if err != nil {
-		return err
+		return errMalformed
 	}
-	if err := r.end(); err != nil {
-		return err
-	}
-	for r := (reader{list}); len(r.b) > 0; {
-		body, err := r.want(tagSequence)
-		if err != nil {
-			return err
-		}
-		v, err := varbind(body)
-		if err != nil {
-			return err
-		}
+	for _, v := range vars {
 		switch {
 		case bytes.Equal(v.OID, oidTrap):
 			if v.Tag != pdu.TagOID {
@@ -167,7 +156,7 @@ const (
 func (n *notification) readV1(body []byte) error {
 	r := reader{body}
 	enterprise, err := r.want(pdu.TagOID)
-	if err != nil || !validOID(enterprise) {
+	if err != nil || !pdu.ValidOID(enterprise) {
 		return errMalformed
 	}
 	agent, err := r.want(pdu.TagIPAddress)
@@ -193,17 +182,8 @@ func (n *notification) readV1(body []byte) error {
 		n.oid = append(bytes.Clone(oidGeneric), byte(generic+1))
 		return nil
 	}
-	n.oid = appendArc(append(bytes.Clone(enterprise), 0), uint32(specific))
+	n.oid = pdu.AppendArc(append(bytes.Clone(enterprise), 0), uint64(uint32(specific)))
 	return nil
-}
-
-func appendArc(dst []byte, n uint32) []byte {
-	for shift := 28; shift > 0; shift -= 7 {
-		if n>>shift != 0 {
-			dst = append(dst, byte(n>>shift)|0x80)
-		}
-	}
-	return append(dst, byte(n)&0x7f)
 }
 
 // response is the PDU that answers an inform: its request number and variables, no

@@ -80,14 +80,16 @@ func ReadMessage(b []byte, dst []Varbind) (m Message, _ []Varbind, err error) {
 		return Message{}, dst, err
 	}
 	m.ID, m.Status, m.Index = int32(id), int(status), int(index)
-	out, err := readVarbinds(b, dst)
+	out, err := ReadVarbinds(b, dst)
 	if err != nil {
 		return Message{}, dst, err
 	}
 	return m, out, nil
 }
 
-func readVarbinds(b []byte, dst []Varbind) ([]Varbind, error) {
+// ReadVarbinds reads the list of variables of any PDU, which is all of b, and appends
+// them to dst. They point into b. Errors are [Malformed].
+func ReadVarbinds(b []byte, dst []Varbind) ([]Varbind, error) {
 	b, err := whole(tagSequence, b)
 	if err != nil {
 		return dst, err
