@@ -76,7 +76,7 @@ func main() {
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, args []string) int {
-	root := newRoot()
+	root := newRoot(siteFile)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -92,14 +92,17 @@ func execute(ctx context.Context, args []string) int {
 	return usage
 }
 
-func newRoot() *cobra.Command {
+// siteFile is where the site file is, unless the command line says otherwise.
+const siteFile = "/etc/siteprobe/siteprobe.yaml"
+
+func newRoot(siteFile string) *cobra.Command {
 	root := &cobra.Command{
 		Use: "siteprobe", Short: "Polls a site, keeps every reading until it is stored, tells what broke",
 		SilenceUsage: true, SilenceErrors: true, Version: version,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var path string
-	root.PersistentFlags().StringVarP(&path, "config", "c", "/etc/siteprobe/siteprobe.yaml", "the site file")
+	root.PersistentFlags().StringVarP(&path, "config", "c", siteFile, "the site file")
 	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path))
 	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
 	root.AddCommand(topologyCommand(&path), whereCommand(&path))

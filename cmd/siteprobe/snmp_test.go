@@ -20,11 +20,12 @@ type said struct {
 	out, err string
 }
 
-// call runs one command line in this process.
+// call runs one command line in this process, on a machine whose site file, where none
+// is named, is not there.
 func call(t *testing.T, args ...string) said {
 	t.Helper()
 	var out, errs bytes.Buffer
-	root := newRoot()
+	root := newRoot(filepath.Join(t.TempDir(), "none.yaml"))
 	root.SetArgs(args)
 	root.SetOut(&out)
 	root.SetErr(&errs)
@@ -57,24 +58,14 @@ func agentOf(t *testing.T, ports int) (address, communityFile string) {
 	return a.Addr().String(), file
 }
 
-// noSite names a site file that is not there, without asking for it: these tests
-// must not read the machine's own.
-func noSite(t *testing.T, args ...string) said {
-	t.Helper()
-	if _, err := os.Stat("/etc/siteprobe/siteprobe.yaml"); err == nil {
-		t.Skip("this machine has a site file, whose scope would count")
-	}
-	return call(t, args...)
-}
-
 func TestSNMPWithoutASiteFile(t *testing.T) {
 	address, file := agentOf(t, 3)
-	get := noSite(t, "snmp", "get", address, "--community-file", file, "sysName.0", "IF-MIB::ifName.2", ".1.3.6.1.2.1.1.2.0")
+	get := call(t, "snmp", "get", address, "--community-file", file, "sysName.0", "IF-MIB::ifName.2", ".1.3.6.1.2.1.1.2.0")
 	want := said{out: "sysName.0 = STRING: switch\nifName.2 = STRING: Gi1/0/2\nsysObjectID.0 = OID: .1.3.6.1.4.1.8072.9999.1\n"}
 	if diff := cmp.Diff(want, get, cmp.AllowUnexported(said{})); diff != "" {
 		t.Errorf("get (-want +got):\n%s", diff)
 	}
-	walk := noSite(t, "snmp", "walk", "-n", address, "--community-file", file, "ifName")
+	walk := call(t, "snmp", "walk", "-n", address, "--community-file", file, "ifName")
 	want = said{out: `.1.3.6.1.2.1.31.1.1.1.1.1 = STRING: "Gi1/0/1"` + "\n" + `.1.3.6.1.2.1.31.1.1.1.1.2 = STRING: "Gi1/0/2"` + "\n" + `.1.3.6.1.2.1.31.1.1.1.1.3 = STRING: "Gi1/0/3"` + "\n"}
 	if diff := cmp.Diff(want, walk, cmp.AllowUnexported(said{})); diff != "" {
 		t.Errorf("walk (-want +got):\n%s", diff)
@@ -96,7 +87,7 @@ func TestSNMPWithoutASiteFile(t *testing.T) {
 		{"v3 without passwords", []string{"get", "-u", "probe", "-a", "SHA", address, "sysName.0"}, usage, "--auth-password-file"},
 		{"no address", []string{"walk"}, usage, "arg"},
 	} {
-		got := noSite(t, append([]string{"snmp"}, test.args...)...)
+		got := call(t, append([]string{"snmp"}, test.args...)...)
 		if got.code != test.code || !strings.Contains(got.out+got.err, test.says) {
 			t.Errorf("%s: exit code %d, want %d; it says %s%s", test.name, got.code, test.code, got.out, got.err)
 		}
@@ -139,7 +130,7 @@ func TestSNMPWithinTheScope(t *testing.T) {
 
 func TestSNMPIdentify(t *testing.T) {
 	address, file := agentOf(t, 2)
-	got := noSite(t, "snmp", "identify", "--json", address, "--community-file", file)
+	got := call(t, "snmp", "identify", "--json", address, "--community-file", file)
 	var id map[string]any
 	if err := json.Unmarshal([]byte(got.out), &id); err != nil || got.code != 0 {
 		t.Fatalf("%+v: %v", got, err)
@@ -156,7 +147,7 @@ func TestSNMPIdentify(t *testing.T) {
 	if strings.Contains(got.out, "canary") {
 		t.Errorf("it tells the community: %s", got.out)
 	}
-	text := noSite(t, "snmp", "identify", address, "--community-file", file)
+	text := call(t, "snmp", "identify", address, "--community-file", file)
 	for _, part := range []string{"name", "switch", "2 interfaces", "Gi1/0/2", "1 Gbit/s", "SNMP 2c"} {
 		if !strings.Contains(text.out, part) {
 			t.Errorf("no %q in\n%s", part, text.out)
