@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/statefile"
 )
 
 // FileName is the registry's in the data folder.
@@ -59,20 +59,15 @@ var ErrDamaged = errors.New("the registry of discovered devices is damaged, or a
 // error wraps ErrDamaged where what is there cannot be used.
 func (r *Registry) Read() (Book, error) {
 	b := Book{Version: registryVersion}
-	f, err := os.Open(r.path)
+	data, err := statefile.Read(r.path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
 	}
-	if err != nil {
-		return b, fmt.Errorf("reading the discovered devices: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
+	if err != nil && !errors.Is(err, statefile.ErrTooLarge) {
 		return b, fmt.Errorf("reading the discovered devices: %w", err)
 	}
 	var in Book
-	if len(data) > maxFile || json.Unmarshal(data, &in) != nil || in.Version != registryVersion {
+	if err != nil || json.Unmarshal(data, &in) != nil || in.Version != registryVersion {
 		return b, fmt.Errorf("%w (%s)", ErrDamaged, r.path)
 	}
 	in.tidy()
@@ -116,7 +111,7 @@ func (r *Registry) Update(ctx context.Context, f func(*Book) error) error {
 		}
 	}
 	if err == nil {
-		err = replaceFile(r.path, data)
+		err = statefile.Replace(r.path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping the discovered devices: %w", err)
@@ -178,7 +173,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	likeFolder(f)
+	statefile.OwnLikeFolder(f)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -195,44 +190,5 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 			_ = f.Close() // nothing was written
 			return nil, errBusy
 		}
-	}
-}
-
-// replaceFile puts a whole file in the place of path, durably.
-func replaceFile(path string, data []byte) (err error) {
-	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	likeFolder(f)
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// likeFolder gives a file to whom its folder belongs: what root does by command is for
-// the daemon to read, which is not root. Where this is not allowed it is not needed.
-func likeFolder(f *os.File) {
-	info, err := os.Stat(filepath.Dir(f.Name()))
-	if err != nil || os.Geteuid() != 0 {
-		return
-	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		_ = f.Chown(int(s.Uid), int(s.Gid))
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"sync"
 	"time"
+
+	"github.com/siteprobe/siteprobe/collectors/statefile"
 )
 
 // Memory keeps the manners of a site's devices over restarts of the program, in one
@@ -48,20 +48,15 @@ type memoryFile struct {
 // and all is learned anew.
 func OpenMemory(path string) (*Memory, error) {
 	m := &Memory{path: path, devices: map[string]remembered{}}
-	f, err := os.Open(path)
+	b, err := statefile.Read(path, maxMemory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
 	}
-	if err != nil {
-		return m, fmt.Errorf("reading what was learned of devices: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxMemory+1))
-	if err != nil {
+	if err != nil && !errors.Is(err, statefile.ErrTooLarge) {
 		return m, fmt.Errorf("reading what was learned of devices: %w", err)
 	}
 	var in memoryFile
-	if len(b) > maxMemory || json.Unmarshal(b, &in) != nil || in.Version != memoryVersion {
+	if err != nil || json.Unmarshal(b, &in) != nil || in.Version != memoryVersion {
 		return m, fmt.Errorf("what was learned of devices (%s) cannot be used and is learned anew: it is damaged, or another version's", path)
 	}
 	for name, r := range in.Devices {
@@ -143,27 +138,13 @@ func (m *Memory) Save() error {
 	m.mu.Unlock()
 	b, err := json.Marshal(out)
 	if err == nil {
-		err = replaceFile(m.path, b)
+		err = statefile.Replace(m.path, b)
 	}
 	if err != nil {
 		m.mu.Lock()
 		m.changed = true
 		m.mu.Unlock()
 		return fmt.Errorf("writing what was learned of devices: %w", err)
-	}
-	return nil
-}
-
-// replaceFile writes a file beside path and then puts it in its place. It is not
-// flushed: after a power cut an old or broken one costs no more than learning.
-func replaceFile(path string, b []byte) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		_ = os.Remove(tmp)
-		return err
 	}
 	return nil
 }

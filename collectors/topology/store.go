@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/statefile"
 )
 
 // Store keeps the facts of a site's devices over restarts of the program, in one
@@ -190,7 +191,7 @@ func (s *Store) Save() error {
 	for {
 		b, err := packed(&out)
 		if err == nil && len(b) <= maxFile {
-			if err = replaceFile(s.path, b); err != nil {
+			if err = statefile.Replace(s.path, b); err != nil {
 				return fmt.Errorf("writing the topology: %w", err)
 			}
 			return nil
@@ -234,18 +235,4 @@ func dropLargest(facts []*Facts) bool {
 	f.Partial = append(slices.Clone(f.Partial), "forwarding database: there was no room to keep it")
 	facts[largest] = &f
 	return true
-}
-
-// replaceFile writes a file beside path and then puts it in its place. It is not
-// flushed: after a power cut an old one costs no more than asking.
-func replaceFile(path string, b []byte) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o640); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		_ = os.Remove(tmp)
-		return err
-	}
-	return nil
 }

@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/statefile"
 )
 
 // Engine is the box as an SNMPv3 engine: for informs the receiver is the
@@ -79,9 +79,12 @@ func newEngineID() []byte {
 	return id
 }
 
+// maxEngineFile is more than an id and a number take.
+const maxEngineFile = 256
+
 // readEngine reads "ID BOOTS", in hexadecimal and decimal.
 func readEngine(path string) (id []byte, boots uint32, err error) {
-	b, err := os.ReadFile(path)
+	b, err := statefile.Read(path, maxEngineFile)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -96,33 +99,9 @@ func readEngine(path string) (id []byte, boots uint32, err error) {
 	return id, uint32(n), nil
 }
 
-// writeEngine replaces the file, durably.
-func writeEngine(path string, id []byte, boots uint32) (err error) {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("keeping the SNMPv3 engine: %w", err)
-	}
-	_, err = fmt.Fprintf(f, "%x %d\n", id, boots)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
+func writeEngine(path string, id []byte, boots uint32) error {
+	if err := statefile.Replace(path, fmt.Appendf(nil, "%x %d\n", id, boots)); err != nil {
 		return fmt.Errorf("keeping the SNMPv3 engine: %w", err)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
