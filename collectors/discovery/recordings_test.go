@@ -1,16 +1,13 @@
 package discovery
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
-	"github.com/siteprobe/siteprobe/collectors/snmp/walkfile"
+	"github.com/siteprobe/siteprobe/collectors/snmp/recordingtest"
 )
 
 // TestRecordings looks at recordings of real devices, which are not part of the
@@ -18,14 +15,7 @@ import (
 // another, and each is known again wherever it moves, unless it tells nothing at all
 // that it could be known by.
 func TestRecordings(t *testing.T) {
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
-	files, err := filepath.Glob(filepath.Join(shared, "snmprec", "*.snmprec"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings: %v", err)
-	}
+	files := recordingtest.Files(t)
 	dialer, err := scope.New(scope.Config{Managed: []string{"10.9.0.0/16"}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -34,19 +24,7 @@ func TestRecordings(t *testing.T) {
 	names := map[string]string{} // by ID
 	weak := 0
 	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".snmprec")
-		if strings.Contains(name, "@") {
-			continue // BRIDGE-MIB of one VLAN
-		}
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		vars, _, err := walkfile.Read(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
+		name, vars := file.Name, file.Variables(t)
 		l := &lan{scope: dialer, port: 161, snmp: []snmp.Option{snmp.Offline(vars)}}
 		at := address(len(ss) + 1)
 		got, err := l.try(t.Context(), at, snmp.Credential{Name: "lan", Auth: snmp.Auth{Version: "2c", Community: "x"}})

@@ -1,41 +1,18 @@
 package snmp
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/siteprobe/siteprobe/collectors"
-	"github.com/siteprobe/siteprobe/collectors/snmp/walkfile"
+	"github.com/siteprobe/siteprobe/collectors/snmp/recordingtest"
 )
 
 // TestCostOfRecordings: what polls of real devices by the built-in profiles cost,
 // once they are known, and that their series then stay what they are.
 func TestCostOfRecordings(t *testing.T) {
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
-	files, err := filepath.Glob(filepath.Join(shared, "snmprec", "*.snmprec"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings: %v", err)
-	}
 	requests, all := 0, 0
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".snmprec")
-		if strings.Contains(name, "@") {
-			continue // BRIDGE-MIB of one VLAN
-		}
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		vars, _, err := walkfile.Read(f)
-		_ = f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, file := range recordingtest.Files(t) {
+		name, vars := file.Name, file.Variables(t)
 		c := collectorOf(t, Config{Device: name, Address: "127.0.0.1"}, Offline(vars), WithKinds(builtInKinds()))
 		var last []*collectors.Schema
 		for n := range 6 {

@@ -18,32 +18,21 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/profile"
+	"github.com/siteprobe/siteprobe/collectors/snmp/recordingtest"
 )
 
 // TestGolden polls each recording of a real device by the built-in profiles: who it
 // is, every interface, every sensor. What is wanted stands in testdata/golden, whose
 // README says how it was worked out.
 func TestGolden(t *testing.T) {
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
-	dir := filepath.Join(shared, "snmprec")
-	address := serveRecordings(t, shared, dir)
+	address := recordingtest.Serve(t)
 	set, problems := profile.Open("")
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	kinds := NewKinds(set)
-	files, err := filepath.Glob(filepath.Join(dir, "*.snmprec"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d recordings in %s: %v", len(files), dir, err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".snmprec")
-		if strings.Contains(name, "@") {
-			continue // BRIDGE-MIB of one VLAN
-		}
+	for _, file := range recordingtest.Files(t) {
+		name := file.Name
 		t.Run(name, func(t *testing.T) {
 			want, err := os.ReadFile(filepath.Join("testdata", "golden", name+".txt"))
 			if err != nil {

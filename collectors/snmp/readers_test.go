@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
+	"github.com/siteprobe/siteprobe/collectors/snmp/recordingtest"
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
 )
 
@@ -112,9 +113,8 @@ func (a *asker) walk(reps int32) (n int) {
 
 // TestReadersAgreeOnRecordings walks all of every recording.
 func TestReadersAgreeOnRecordings(t *testing.T) {
-	shared := sharedFolder(t)
-	dir := filepath.Join(shared, "snmprec")
-	address := serveRecordings(t, shared, dir)
+	dir := recordingtest.Folder(t)
+	address := recordingtest.Serve(t)
 	files, err := filepath.Glob(filepath.Join(dir, "*.snmprec"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d recordings in %s: %v", len(files), dir, err)

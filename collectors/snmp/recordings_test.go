@@ -1,11 +1,9 @@
 package snmp
 
 import (
-	"bufio"
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,26 +15,17 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
-	"github.com/siteprobe/siteprobe/collectors/snmp/walkfile"
+	"github.com/siteprobe/siteprobe/collectors/snmp/recordingtest"
 )
 
 // TestRecordings collects recordings of real devices, which are not part of the
 // repository: SITEPROBE_SHARED names the folder that has them and the program that
 // serves them.
 func TestRecordings(t *testing.T) {
-	shared := sharedFolder(t)
-	dir := filepath.Join(shared, "snmprec")
-	address := serveRecordings(t, shared, dir)
-	interfaces := interfacesByReadme(t, filepath.Join(dir, "README.md"))
-	files, err := filepath.Glob(filepath.Join(dir, "*.snmprec"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d recordings in %s: %v", len(files), dir, err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".snmprec")
-		if strings.Contains(name, "@") {
-			continue // BRIDGE-MIB of one VLAN
-		}
+	address := recordingtest.Serve(t)
+	interfaces := interfacesByReadme(t, filepath.Join(recordingtest.Folder(t), "README.md"))
+	for _, file := range recordingtest.Files(t) {
+		name := file.Name
 		t.Run(name, func(t *testing.T) {
 			c := collectorOf(t, Config{Device: name, Address: address, Credentials: []Credential{v2c(name)}, Timeout: 3 * time.Second})
 			bs := mustPoll(t, c)
@@ -52,10 +41,10 @@ func TestRecordings(t *testing.T) {
 			if want := interfaces[name]; len(rows) < want {
 				t.Errorf("%d interfaces, want %d", len(rows), want)
 			}
-			if diff := cmp.Diff(recorded(t, file, bs), numbers(bs)); diff != "" {
+			if diff := cmp.Diff(recorded(t, file.Path, bs), numbers(bs)); diff != "" {
 				t.Errorf("readings (-recorded +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(readings(bs), readings(offline(t, name, file))); diff != "" {
+			if diff := cmp.Diff(readings(bs), readings(offline(t, file))); diff != "" {
 				t.Errorf("read out of the file it differs (-served +file):\n%s", diff)
 			}
 			again := mustPoll(t, c)
@@ -71,61 +60,10 @@ func TestRecordings(t *testing.T) {
 	}
 }
 
-// sharedFolder is where the recordings are.
-func sharedFolder(t *testing.T) string {
-	t.Helper()
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
-	return shared
-}
-
 // offline collects a recording without anybody who plays it.
-func offline(t *testing.T, name, file string) []collectors.Batch {
+func offline(t *testing.T, file recordingtest.File) []collectors.Batch {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	vars, _, err := walkfile.Read(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return mustPoll(t, collectorOf(t, Config{Device: name, Address: "127.0.0.1"}, Offline(vars)))
-}
-
-// serveRecordings builds the program that plays devices and starts it.
-func serveRecordings(t *testing.T, shared, dir string) (address string) {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "serve")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = filepath.Join(shared, "tools", "snmprec-serve")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the player: %v\n%s", err, out)
-	}
-	serve := exec.Command(program, "-dir", dir, "-listen", "127.0.0.1:0", "-q")
-	out, err := serve.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve.Stderr = serve.Stdout
-	if err := serve.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = serve.Process.Kill()
-		_ = serve.Wait()
-	})
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if m := regexp.MustCompile(`^serving \d+ recordings on (\S+)`).FindStringSubmatch(lines.Text()); m != nil {
-			return m[1]
-		}
-	}
-	t.Fatal("the player has not said where it serves")
-	return ""
+	return mustPoll(t, collectorOf(t, Config{Device: file.Name, Address: "127.0.0.1"}, Offline(file.Variables(t))))
 }
 
 // interfacesByReadme reads the table of the recordings' README.

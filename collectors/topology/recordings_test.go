@@ -1,12 +1,7 @@
 package topology
 
 import (
-	"bufio"
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"testing"
 	"time"
 
@@ -15,6 +10,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
+	"github.com/siteprobe/siteprobe/collectors/snmp/recordingtest"
 )
 
 // local dials what listens on this machine.
@@ -32,47 +28,10 @@ func deviceAt(name, address, community string) snmp.Config {
 		Credentials: []snmp.Credential{{Name: "lan", Auth: snmp.Auth{Version: "2c", Community: collectors.Secret(community)}}}}
 }
 
-// serveRecordings starts the program that plays recordings of real devices, which are
-// not part of the repository: SITEPROBE_SHARED names the folder.
-func serveRecordings(t *testing.T) (address string) {
-	t.Helper()
-	shared := os.Getenv("SITEPROBE_SHARED")
-	if shared == "" {
-		t.Skip("SITEPROBE_SHARED is not set: no recordings")
-	}
-	program := filepath.Join(t.TempDir(), "serve")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = filepath.Join(shared, "tools", "snmprec-serve")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the player: %v\n%s", err, out)
-	}
-	serve := exec.Command(program, "-dir", filepath.Join(shared, "snmprec"), "-listen", "127.0.0.1:0", "-q")
-	out, err := serve.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve.Stderr = serve.Stdout
-	if err := serve.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = serve.Process.Kill()
-		_ = serve.Wait()
-	})
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if m := regexp.MustCompile(`^serving \d+ recordings on (\S+)`).FindStringSubmatch(lines.Text()); m != nil {
-			return m[1]
-		}
-	}
-	t.Fatal("the player has not said where it serves")
-	return ""
-}
-
 // TestRecordings reads real devices. What is wanted was taken out of the recordings'
 // lines by hand.
 func TestRecordings(t *testing.T) {
-	address := serveRecordings(t)
+	address := recordingtest.Serve(t)
 	for name := range wanted {
 		t.Run(name, func(t *testing.T) {
 			f, err := Ask(t.Context(), deviceAt(name, address, name), time.Now, local(t))
