@@ -23,8 +23,8 @@ type waiter struct {
 // that holds the batch has succeeded, and never where the batch was lost: it was
 // outside the bounds, memory had no room for it while the disk failed, or the buffer
 // closed. (Nor where the disk failed between the commit and the file that counts it:
-// who promises nothing then is right in any case.) It is called during the commit, so it must be quick and must not use the
-// buffer.
+// who promises nothing then is right in any case.) It is called during the commit, so
+// it must be quick and must not use the buffer.
 //
 // The events of such a batch are not held back where they come fast, as Add's are:
 // one that was only counted is not kept, and the caller has to bound their number

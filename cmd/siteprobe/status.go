@@ -127,7 +127,7 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		if d.Result == "ok" {
 			continue
 		}
-		fmt.Fprintf(t, "\t%s\t%s\t%s\n", d.Source, d.Result, collectors.Printable(d.Why))
+		fmt.Fprintf(t, "\t%s\n", joined("\t", d.Source, d.Result, collectors.Printable(d.Why)))
 	}
 	for _, x := range s.Receivers {
 		fmt.Fprintf(t, "%s\tat %s: %d messages, %d events", collectors.Printable(x.Name), collectors.Printable(x.Listen), x.Messages, x.Events)
