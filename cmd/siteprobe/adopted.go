@@ -72,15 +72,10 @@ func (d *appliance) readopt() {
 	if reflect.DeepEqual(was, d.jobs.adopted) {
 		return
 	}
-	js, err := d.jobs.of(d.site)
-	if err == nil {
-		err = d.sched.Replace(js)
-	}
-	if err != nil {
+	if err := d.schedule(d.site); err != nil {
 		d.log.Error("adopted devices cannot be polled", "error", err)
 		return
 	}
-	d.seen.expect(js)
 	d.receivers.apply(site, &d.jobs.kinds)
 	d.log.Info("adopted devices have changed", "adopted", len(d.jobs.adopted))
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -37,6 +39,8 @@ type jobs struct {
 	scope    scope.Config
 	dialer   *scope.Dialer
 	made     map[string]made // by source
+	left     []io.Closer     // collectors that are of no job any more
+	closing  sync.WaitGroup
 }
 
 // made is a collector and the settings it was made of.
@@ -77,8 +81,29 @@ func (j *jobs) keep(site *config.Site) {
 	}
 }
 
-// close closes what the collectors share, after the last of them has ended.
+// retire closes the collectors that no job has any more, once the scheduler has its
+// new jobs. One that collects still is waited for elsewhere.
+func (j *jobs) retire() {
+	for _, c := range j.left {
+		j.closing.Go(func() { _ = c.Close() }) // a session that is of no use any more
+	}
+	j.left = nil
+}
+
+// close closes what the collectors share, after the last of them has ended. Sessions
+// of their own end with the process: a collector that hangs must not keep the buffer
+// from being closed in good order.
 func (j *jobs) close() error { return j.sockets.Close() }
+
+// leave notes which collectors are not among the next ones.
+func (j *jobs) leave(next map[string]made) {
+	for source, m := range j.made {
+		if c, ok := m.collector.(io.Closer); ok && next[source].collector != m.collector {
+			j.left = append(j.left, c)
+		}
+	}
+	j.made = next
+}
 
 // maxTimeout bounds one collection, however seldom it runs.
 const maxTimeout = 2 * time.Minute
@@ -131,7 +156,8 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	j.made, j.scope, j.dialer = b.made, site.Scope, dialer
+	j.leave(b.made)
+	j.scope, j.dialer = site.Scope, dialer
 	j.keep(site)
 	return b.jobs, nil
 }

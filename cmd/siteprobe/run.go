@@ -84,14 +84,9 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if d.jobs.topology, err = topology.OpenStore(topologyFile(site)); err != nil {
 		log.Warn("what was known of neighbours", "error", err)
 	}
-	js, err := d.jobs.of(site)
-	if err == nil {
-		err = sched.Replace(js)
-	}
-	if err != nil {
+	if err := d.schedule(site); err != nil {
 		return errors.Join(&exit{usage, err}, buf.Close())
 	}
-	seen.expect(js)
 
 	var senders, others, collecting sync.WaitGroup
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -156,6 +151,20 @@ type appliance struct {
 	sender *uplink.Sender
 }
 
+// schedule puts a site's jobs in the place of those before. On an error these stay.
+func (d *appliance) schedule(site *config.Site) error {
+	js, err := d.jobs.of(site)
+	if err == nil {
+		err = d.sched.Replace(js)
+	}
+	if err != nil {
+		return err
+	}
+	d.jobs.retire()
+	d.seen.expect(js)
+	return nil
+}
+
 // startSender starts a sender; the function it returns asks it to stop.
 func (d *appliance) startSender(wg *sync.WaitGroup, cfg uplink.Config) (context.CancelFunc, error) {
 	opt := uplink.Options{Site: d.name, Buffer: d.buf, Transport: mqtt.New(mqtt.FromConfig(cfg)), Status: d.status, Log: d.log}
@@ -195,15 +204,10 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 		d.log.Error("site.id, site.tenant, clock, buffer, metrics and limits change with a restart only; the site file before stays in force")
 		return stopSending
 	}
-	js, err := d.jobs.of(site)
-	if err == nil {
-		err = d.sched.Replace(js)
-	}
-	if err != nil {
+	if err := d.schedule(site); err != nil {
 		d.log.Error("the site file cannot be put in force; the one before stays", "error", err)
 		return stopSending
 	}
-	d.seen.expect(js)
 	was := d.site.Uplink
 	changed := !reflect.DeepEqual(site.Uplink, was)
 	d.mu.Lock()
