@@ -74,7 +74,8 @@ torture:
 	@for x in FuzzParse:buffer/block FuzzFile:buffer/store/sqlitefile FuzzSalvage:buffer/store FuzzOpen:buffer \
 	  FuzzReadMessage:collectors/snmp/pdu FuzzResponse:collectors/snmp FuzzCollect:collectors/snmp \
 	  FuzzProfile:collectors/snmp/profile FuzzExporter:collectors/snmp/profile/exporter \
-	  FuzzTrap:collectors/trap FuzzSyslog:collectors/syslog FuzzStore:collectors/topology; do \
+	  FuzzReadEngine:collectors/snmp/pdu FuzzTrap:collectors/trap FuzzSyslog:collectors/syslog \
+	  FuzzStore:collectors/topology FuzzRegistry:collectors/discovery; do \
 	  echo "fuzzing $${x%%:*} for $(FUZZTIME)"; \
 	  go test -run '^$$' -fuzz "^$${x%%:*}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -timeout 6h ./$${x#*:} || exit 1; \
 	done

@@ -116,8 +116,7 @@ func tellOnce(sections []block.Section, offset int64) {
 			x := &sections[i].Batches[j]
 			kept := make([]collectors.Event, 0, len(x.Events))
 			for _, e := range x.Events {
-				if kindsApart[e.Kind] || len(e.Labels)+2 > collectors.MaxLabels { // there is no room for a number
-
+				if kindsApart[e.Kind] || e.Apart() || len(e.Labels)+2 > collectors.MaxLabels { // there is no room for a number
 					kept = append(kept, e)
 					continue
 				}

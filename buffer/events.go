@@ -40,7 +40,11 @@ func (b *Buffer) limit(x *collectors.Batch) {
 	l.at = now
 	keep := x.Events[:0:0]
 	for _, e := range x.Events {
-		if l.tokens < 1 {
+		switch {
+		case e.Apart():
+			keep = append(keep, e)
+			continue
+		case l.tokens < 1:
 			l.held++
 			continue
 		}

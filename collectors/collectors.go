@@ -275,6 +275,14 @@ type Event struct {
 	Labels   []Label
 }
 
+// Apart tells whether each event of this one's kind counts by itself, because what is
+// computed from them would be wrong without one: incidents and states of services.
+// Such events are not held back for coming fast, nor told together with others; whoever
+// makes them bounds them.
+func (e *Event) Apart() bool {
+	return strings.HasPrefix(e.Kind, "incident_") || strings.HasPrefix(e.Kind, "service_")
+}
+
 // Batch is what one collection of one source gave at one instant. Schema is nil
 // or Values empty where nothing was read; otherwise Values has one entry for each
 // series, in the schema's order.
