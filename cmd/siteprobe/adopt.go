@@ -13,10 +13,13 @@ import (
 func adoptCommand(path *string) *cobra.Command {
 	var as string
 	var follow, all bool
+	var labels map[string]string
 	c := &cobra.Command{
 		Use: "adopt NAME|ADDRESS...", Short: "Poll devices that were found",
 		Long: "Have candidates polled from now on, under the name that they give themselves or that of --as, with the credential that\n" +
-			"fitted. A daemon that runs takes it up by itself. --follow has an adopted device that has moved polled where it is now.",
+			"fitted. A daemon that runs takes it up by itself. --follow has an adopted device that has moved polled where it is now.\n" +
+			"--label gives it labels, also one that is adopted already, for its readings, the inventory and a bill; an empty value takes\n" +
+			"one away: --label contract=gold,cmdb_id=4711",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case all && (len(args) > 0 || as != "" || follow):
@@ -34,7 +37,7 @@ func adoptCommand(path *string) *cobra.Command {
 			return changeBook(c, path, func(b *discovery.Book, taken discovery.Taken) error {
 				if all {
 					for i := range b.Devices {
-						if d := &b.Devices[i]; d.State == discovery.Candidate && d.SNMP && d.Credential != "" && !d.Gone {
+						if d := &b.Devices[i]; d.Adoptable() {
 							args = append(args, d.ID)
 						}
 					}
@@ -46,6 +49,9 @@ func adoptCommand(path *string) *cobra.Command {
 						}
 						return b.Adopt(text, as, taken)
 					}()
+					if err == nil {
+						err = d.Label(labels)
+					}
 					if err != nil {
 						return err
 					}
@@ -63,6 +69,7 @@ func adoptCommand(path *string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&as, "as", "", "the name to poll it under")
+	c.Flags().StringToStringVar(&labels, "label", nil, "NAME=VALUE, such as contract=gold; may be repeated")
 	c.Flags().BoolVar(&follow, "follow", false, "poll an adopted device at the address where it was found")
 	c.Flags().BoolVar(&all, "all", false, "all candidates that a credential fits")
 	return c

@@ -29,13 +29,17 @@ func (j *jobs) withAdopted(site *config.Site) *config.Site {
 	out := *site
 	out.Devices = slices.Clone(site.Devices)
 	there := addressesOf(site)
+	found := 0
 	for i := range book.Devices {
 		d := &book.Devices[i]
+		if d.Adoptable() {
+			found++
+		}
 		_, same := there[d.Address]
 		if _, named := site.Device(d.Name); d.State != discovery.Adopted || same || named {
 			continue
 		}
-		x := config.Device{Name: d.Name, Address: addressOf(d.Address, site.Discovery.Port), Ping: d.Credential == ""}
+		x := config.Device{Name: d.Name, Address: addressOf(d.Address, site.Discovery.Port), Ping: d.Credential == "", Labels: d.Labels}
 		if !x.Ping {
 			if _, ok := site.Credential(d.Credential); !ok {
 				j.log.Error("an adopted device is not polled: the site file does not have its credential", "device", d.Name, "credential", d.Credential)
@@ -45,6 +49,7 @@ func (j *jobs) withAdopted(site *config.Site) *config.Site {
 		}
 		out.Devices = append(out.Devices, x)
 	}
+	j.found.Store(int64(found))
 	j.adopted = out.Devices[len(site.Devices):]
 	return &out
 }
