@@ -16,6 +16,8 @@ const (
 	maxFoundOctets = 32 << 10 // of their names and labels together
 )
 
+func fits(series, octets int) bool { return series < maxFound && octets <= maxFoundOctets }
+
 // found keeps the series that collections have found so far, and their schema: the
 // same series give the same pointer. One that is not there this time is a missing
 // value, so a series that comes and goes makes no new schema each time.
@@ -58,7 +60,7 @@ func octetsOf(labels []collectors.Label) (n int) {
 // learn adds the series that are new, and tells whether there were any. Where they do
 // not fit beside those before, those before are forgotten.
 func (f *found) learn(extra []sample, common int) (changed bool) {
-	for range 2 {
+	for try := range 2 {
 		full := false
 		for _, s := range extra {
 			id := s.id()
@@ -66,7 +68,7 @@ func (f *found) learn(extra []sample, common int) (changed bool) {
 				continue
 			}
 			size := len(id) + common
-			if full = len(f.list) >= maxFound || f.octets+size > maxFoundOctets; full {
+			if full = !fits(len(f.list), f.octets+size); full {
 				break
 			}
 			if f.at == nil {
@@ -76,7 +78,7 @@ func (f *found) learn(extra []sample, common int) (changed bool) {
 			f.list = append(f.list, s.metric)
 			f.octets += size
 		}
-		if !full || len(f.list) == 0 {
+		if !full || try > 0 {
 			break
 		}
 		f.at, f.list, f.octets = nil, nil, 0

@@ -89,7 +89,9 @@ func askNTP(ctx context.Context, server string, dialer Dialer, r *reading) (a sn
 	for try := range ntpTries {
 		share := time.Until(deadline) / time.Duration(ntpTries-try)
 		a, err = sntp.Ask(ctx, server, share, through)
-		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, sntp.ErrInsane) || ctx.Err() != nil {
+		var network net.Error
+		lost := errors.Is(err, sntp.ErrInsane) || errors.As(err, &network) && network.Timeout()
+		if !lost || ctx.Err() != nil {
 			break
 		}
 	}

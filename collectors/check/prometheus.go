@@ -30,11 +30,8 @@ type Pick struct {
 	Match map[string]string `yaml:"match"` // regular expressions of labels; one that is not there is empty
 }
 
-// maxPicks bounds the metrics of one check, and maxSamples what is taken in one scrape.
-const (
-	maxPicks   = 50
-	maxSamples = maxFound
-)
+// maxPicks bounds the metrics of one check.
+const maxPicks = 50
 
 func (c Prometheus) http() HTTP {
 	return HTTP{URL: c.URL, Headers: c.Headers, BasicAuth: c.BasicAuth, CA: c.CA, Insecure: c.Insecure}

@@ -32,6 +32,7 @@ type scrape struct {
 
 	samples int // that were there
 	taken   []sample
+	octets  int // of their names and labels
 	left    int // that were asked for and did not fit
 	seen    map[string]bool
 }
@@ -122,21 +123,23 @@ func (s *scrape) take(name string, labels []collectors.Label, value float64) {
 	if !slices.ContainsFunc(s.pickers, func(p picker) bool { return p.takes(name, labels) }) {
 		return
 	}
-	fits := len(labels)+len(s.own) <= collectors.MaxLabels && len(s.taken) < maxSamples && !ownMetric(name)
+	fine := len(labels)+len(s.own) <= collectors.MaxLabels && !ownMetric(name)
 	for i, l := range labels {
 		if slices.ContainsFunc(s.own, func(o collectors.Label) bool { return o.Name == l.Name }) {
 			labels[i].Name = "exported_" + l.Name // as Prometheus does
 		}
 		labels[i].Value = collectors.Clip(l.Value, collectors.MaxText)
-		fits = fits && len(labels[i].Name) <= collectors.MaxName && labels[i].Name == collectors.Clip(labels[i].Name, collectors.MaxName)
+		fine = fine && len(labels[i].Name) <= collectors.MaxName && labels[i].Name == collectors.Clip(labels[i].Name, collectors.MaxName)
 	}
 	m := metric{name: name, kind: collectors.Gauge, labels: labels}
 	id := m.id()
-	if !fits || s.seen[id] {
+	size := len(id) + octetsOf(s.own)
+	if !fine || s.seen[id] || !fits(len(s.taken), s.octets+size) {
 		s.left++
 		return
 	}
 	s.seen[id] = true
+	s.octets += size
 	v := collectors.GaugeValue(value)
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		v = collectors.Value{} // there is a series, and nothing to say about it

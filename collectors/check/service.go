@@ -50,12 +50,17 @@ func (s service) targets() (key string, addresses []string) {
 func serviceMetrics(name string) []metric {
 	ms := commonMetrics()
 	for _, host := range services()[name] {
-		ms = append(ms,
-			labelled("probe_target_success", "", collectors.State, "target", host),
-			labelled("probe_target_duration_seconds", "seconds", collectors.Gauge, "target", host),
-			labelled("probe_target_ssl_earliest_cert_expiry", "seconds", collectors.Gauge, "target", host))
+		ms = append(ms, targetMetrics(host)...)
 	}
 	return ms
+}
+
+func targetMetrics(host string) []metric {
+	return []metric{
+		labelled("probe_target_success", "", collectors.State, "target", host),
+		labelled("probe_target_duration_seconds", "seconds", collectors.Gauge, "target", host),
+		labelled("probe_target_ssl_earliest_cert_expiry", "seconds", collectors.Gauge, "target", host),
+	}
 }
 
 // newService makes the probe that asks the hosts of a preset.
