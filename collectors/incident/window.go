@@ -60,7 +60,7 @@ func (w *Window) Event() collectors.Event {
 	if w.Cancelled {
 		ls.add("cancelled", "true")
 	}
-	text := "Maintenance \"" + w.Name + "\" from " + wall(w.Start) + " to " + wall(w.End)
+	text := "Maintenance \"" + w.Name + "\" from " + utcText(w.Start) + " to " + utcText(w.End)
 	scope := chunks(w.Sources)
 	for i, s := range scope[:min(len(scope), maxScope)] {
 		ls.add("sources_"+strconv.Itoa(i), s)
@@ -97,7 +97,7 @@ func chunks(names []string) (out []string) {
 	return out
 }
 
-func wall(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func utcText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (l *labels) instant(name string, t time.Time) {
 	if !t.IsZero() {
