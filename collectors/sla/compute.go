@@ -31,7 +31,7 @@ type Result struct {
 // within the period.
 type Outage struct {
 	From, To  int64             // Unix ms
-	Minutes   int64             // ms of it within the agreed hours
+	Agreed    int64             // ms of it within the agreed hours
 	Owners    []diagnosis.Owner // in the order in which they were to blame
 	Incidents []string          // their IDs
 }
@@ -93,7 +93,7 @@ func (r *Result) fill(t timeline, hours []interval, a *Agreement) {
 		}
 		down.more(to, ms, s)
 	}
-	r.Outages = slices.DeleteFunc(r.Outages, func(o Outage) bool { return o.Minutes == 0 })
+	r.Outages = slices.DeleteFunc(r.Outages, func(o Outage) bool { return o.Agreed == 0 })
 }
 
 // cut adds [from, to) to the spans, divided into what is within the hours and what is
@@ -150,7 +150,7 @@ func (r *Result) add(s state, ms int64, a *Agreement) {
 
 func (o *Outage) more(to, ms int64, s state) {
 	o.To = to
-	o.Minutes += ms
+	o.Agreed += ms
 	if !slices.Contains(o.Owners, s.owner) {
 		o.Owners = append(o.Owners, s.owner)
 	}
@@ -168,7 +168,7 @@ func (r *Result) Measured() int64 { return r.Agreed() - r.Unmeasured }
 // Longest is the outage with the most agreed time; nil if there was none.
 func (r *Result) Longest() (o *Outage) {
 	for i := range r.Outages {
-		if o == nil || r.Outages[i].Minutes > o.Minutes {
+		if o == nil || r.Outages[i].Agreed > o.Agreed {
 			o = &r.Outages[i]
 		}
 	}

@@ -477,7 +477,7 @@ func (w *world) compare() error {
 			f.down[j] = r.Down[o]
 		}
 		for _, o := range r.Outages {
-			f.outages = append(f.outages, o.Minutes)
+			f.outages = append(f.outages, o.Agreed)
 		}
 		if err := whole(r); err != nil {
 			return err
