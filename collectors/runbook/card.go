@@ -130,14 +130,14 @@ func known(line string) error {
 			return errors.New("a brace { is not closed")
 		}
 		if !slices.Contains(variables, name) {
-			return fmt.Errorf("{%s} is none of {%s}", clean(name), strings.Join(variables, "}, {"))
+			return fmt.Errorf("{%s} is none of {%s}", Clean(name), strings.Join(variables, "}, {"))
 		}
 		rest = more
 	}
 }
 
-// clean makes a value fit for a line: of one line, without control characters, bounded.
-func clean(s string) string {
+// Clean makes a value fit for a line: of one line, without control characters, bounded.
+func Clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):

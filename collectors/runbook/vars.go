@@ -30,7 +30,7 @@ func (v Vars) values(w *Words) map[string][]string {
 	out := map[string][]string{}
 	put := func(name string, values ...string) {
 		for _, s := range values {
-			if s = clean(s); s != "" {
+			if s = Clean(s); s != "" {
 				out[name] = append(out[name], s)
 			}
 		}
@@ -58,18 +58,18 @@ func (v Vars) values(w *Words) map[string][]string {
 
 // provider is "Telekom, phone 0800 330 1000, circuit 49-30-1234" of what is known.
 func (v Vars) provider(w *Words) string {
-	if clean(v.ISP+v.Circuit+v.Hotline) == "" {
+	if Clean(v.ISP+v.Circuit+v.Hotline) == "" {
 		return ""
 	}
-	name := clean(v.ISP)
+	name := Clean(v.ISP)
 	if name == "" {
 		name = w.Provider
 	}
 	out := []string{name}
-	if s := clean(v.Hotline); s != "" {
+	if s := Clean(v.Hotline); s != "" {
 		out = append(out, s)
 	}
-	if s := clean(v.Circuit); s != "" {
+	if s := Clean(v.Circuit); s != "" {
 		out = append(out, w.Circuit+" "+s)
 	}
 	return strings.Join(out, ", ")
@@ -78,12 +78,12 @@ func (v Vars) provider(w *Words) string {
 // line is "Front desk, +49 30 1234, desk@acme.example"; without a name it is called
 // otherwise.
 func (c Contact) line(otherwise string) string {
-	name := clean(c.Name)
+	name := Clean(c.Name)
 	if name == "" {
 		name = otherwise
 	}
 	var out []string
-	for _, s := range []string{name, clean(c.Phone), clean(c.Email)} {
+	for _, s := range []string{name, Clean(c.Phone), Clean(c.Email)} {
 		if s != "" {
 			out = append(out, s)
 		}
