@@ -125,9 +125,8 @@ func (f *fetch) request(ctx context.Context, at *url.URL) (*http.Response, error
 		return nil, err
 	}
 	start := time.Now()
-	resp, err := over(conn).RoundTrip(req)
+	resp, err := exchange(ctx, conn, req)
 	if err != nil {
-		_ = conn.Close()
 		return nil, judge("response", hostPort(at), err)
 	}
 	f.answered = true
@@ -202,7 +201,7 @@ func expected(statuses []int, status int) bool {
 
 func (f *fetch) recordResponse(r *reading, resp *http.Response) {
 	r.set("probe_http_status_code", "", collectors.StateValue(int64(resp.StatusCode)))
-	r.set("probe_http_ssl", "", flag(resp.TLS != nil))
+	r.set("probe_http_ssl", "", flag(resp.Request.URL.Scheme == "https"))
 	if resp.ContentLength >= 0 {
 		r.set("probe_http_content_length", "", collectors.GaugeValue(float64(resp.ContentLength)))
 	}

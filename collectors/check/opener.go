@@ -3,9 +3,7 @@ package check
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -54,26 +52,4 @@ func (o *opener) secure(ctx context.Context, raw net.Conn, host string) (net.Con
 	o.expiry = earliestExpiry(h.certs)
 	o.shook = o.shook || err == nil
 	return conn, err
-}
-
-// over makes a transport that speaks over conn and can open nothing else: where a
-// check goes is decided by open alone. Proxies that the environment names are not
-// in the contract, and there is none.
-func over(conn net.Conn) *http.Transport {
-	unused := conn
-	give := func(context.Context, string, string) (net.Conn, error) {
-		if unused == nil {
-			return nil, errors.New("one connection for one request")
-		}
-		c := unused
-		unused = nil
-		return c, nil
-	}
-	return &http.Transport{
-		DialContext:            give,
-		DialTLSContext:         give,
-		DisableKeepAlives:      true,
-		DisableCompression:     true, // the length is that of the wire, and nothing inflates here
-		MaxResponseHeaderBytes: maxHeaders,
-	}
 }
