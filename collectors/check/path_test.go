@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,8 +13,10 @@ import (
 // road is a socket whose way takes a time for each request; 0 loses it.
 type road struct {
 	times []time.Duration
-	until time.Time
 	due   []arrival
+
+	mu    sync.Mutex
+	until time.Time
 }
 
 type arrival struct {
@@ -36,18 +39,27 @@ func (w *road) Receive() (echo, error) {
 			first = i
 		}
 	}
-	if first < 0 || w.due[first].at.After(w.until) {
-		time.Sleep(time.Until(w.until))
+	w.mu.Lock()
+	until := w.until
+	w.mu.Unlock()
+	if first < 0 || w.due[first].at.After(until) {
+		<-time.After(time.Until(until))
 		return echo{}, os.ErrDeadlineExceeded
 	}
 	a := w.due[first]
 	w.due = append(w.due[:first], w.due[first+1:]...)
-	time.Sleep(time.Until(a.at))
+	<-time.After(time.Until(a.at))
 	return a.echo, nil
 }
 
-func (w *road) SetReadDeadline(t time.Time) error { w.until = t; return nil }
-func (w *road) Close() error                      { return nil }
+func (w *road) SetReadDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = t
+	return nil
+}
+
+func (w *road) Close() error { return nil }
 
 func TestPath(t *testing.T) {
 	const ms = time.Millisecond
