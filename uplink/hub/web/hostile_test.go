@@ -103,7 +103,7 @@ func fillHostile(w *world, s string) []string {
 		Buffer: wire.Buffer{Oldest: &s, PendingReadings: -1 << 63, PendingBytes: 1 << 62, Dropped: 1, UsedBytes: -1, BudgetBytes: 1}, Verdict: &s, Incidents: []wire.Incident{{ID: s, Kind: s, Cause: s, Owner: s, Severity: s, Summary: s, Source: s, Affected: -1, Since: s, Silenced: s}},
 		Devices: wire.Devices{Total: 1 << 62, Answering: -1 << 62, List: []wire.SourceState{{Source: name, Result: s, Why: s, At: s}, {Source: s + "2", Result: s}}},
 		Trouble: []wire.Trouble{{What: s, Hint: s}}})
-	pages := []string{"/", "/?q=" + "zQz", siteURL(berlin), sourceURL(berlin, name)}
+	pages := []string{"/", "/incidents", "/?q=" + "zQz", siteURL(berlin), sourceURL(berlin, name)}
 	for i := range schema.Series {
 		pages = append(pages, plotURL(berlin, name, schema.Series[i].String(), 1, 0))
 	}
