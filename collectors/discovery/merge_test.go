@@ -102,6 +102,10 @@ func TestMerge(t *testing.T) {
 		{"but not where it is another", Listed, []Sighting{{Address: a1, Device: "d0", SNMP: true, Facts: base}},
 			[]Sighting{{Address: a1, Device: "d0", SNMP: true, Facts: Facts{EngineID: engB}}}, "replaced", "=1"},
 		{"SNMP was switched on", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a1, Link: macA, SNMP: true, Facts: base}}, "new", "sw1=1"},
+		{"SNMP was switched on, where the link is not seen", Candidate, []Sighting{{Address: a1}}, []Sighting{{Address: a1, SNMP: true, Facts: base}}, "new", "sw1=1"},
+		{"a credential opens what only spoke SNMP", Candidate, []Sighting{{Address: a1, SNMP: true, Facts: Facts{EngineID: "80001f8801c0a80a01"}}}, []Sighting{sight(a1, base)}, "", "sw1=1"},
+		{"SNMP was switched on at another machine", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a1, Link: macB, SNMP: true, Facts: base}}, "new", "=1 sw1=1"},
+		{"one that is known moved to where somebody was", Candidate, []Sighting{{Address: a1}, sight(a2, base)}, []Sighting{sight(a1, base)}, "moved", "=1 sw1=1"},
 		{"the same by its link", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a2, Link: macA}}, "", "=2"},
 		{"a router that answers ARP for others", Candidate, nil, []Sighting{{Address: a1, Link: macA}, {Address: a2, Link: macA}}, "", "=1 =2"},
 	} {
@@ -227,6 +231,10 @@ func TestNames(t *testing.T) {
 	}
 	if _, err := b.Adopt("core.example", "", none); err == nil || !strings.Contains(err.Error(), "192.168.10.2, 192.168.10.3") {
 		t.Errorf("two are meant: %v", err)
+	}
+	twins := Book{Devices: []Device{{ID: "x1", State: Candidate, Address: a1}, {ID: "x2", State: Candidate, Address: a1, Facts: Facts{SysName: "sw1"}}}}
+	if _, err := twins.Adopt(a1.String(), "", none); err == nil || !strings.Contains(err.Error(), "name one by its ID: x1 (192.168.10.1), x2 (sw1)") {
+		t.Errorf("two at one address: %v", err)
 	}
 	if d, err := b.Adopt("2", "", func(s string) bool { return s == "core.example" }); err != nil || d.Name != "core.example-2" {
 		t.Errorf("the site file has its name: %+v %v", d, err)
