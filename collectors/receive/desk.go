@@ -25,9 +25,10 @@ type Note struct {
 	Alarm   string // what it counts towards as a burst, such as LoginFailures; empty: nothing
 	Culprit string // who is behind it, as the message says
 
-	// Committed is called once the event that tells the note is on the disk; nil is
-	// fine. It is called during a commit, so it must be quick.
-	Committed func()
+	// Done is called once for a note that was taken: with true when the event that tells
+	// it is on the disk, with false when that was lost on the way; nil is fine. It is
+	// called during a commit, so it must be quick, and must not use the desk.
+	Done func(kept bool)
 }
 
 // Clock is the box's.
@@ -38,7 +39,7 @@ type Clock interface {
 
 // Buffer takes the events; see buffer.Buffer.AddWaiting.
 type Buffer interface {
-	AddWaiting(x collectors.Batch, committed func()) (taken bool)
+	AddWaiting(x collectors.Batch, done func(kept bool)) (taken bool)
 }
 
 // Options of NewDesk.
@@ -103,14 +104,15 @@ type window struct {
 	n           uint64
 	first, last collectors.Stamp
 	due         collectors.Stamp
-	waiting     []func()
+	waiting     []func(kept bool)
 }
 
 // telling is an event on its way to the buffer.
 type telling struct {
 	at      collectors.Stamp
 	event   collectors.Event
-	waiting []func()
+	n       uint64 // messages that it tells
+	waiting []func(kept bool)
 }
 
 // Stats counts since the start.
@@ -204,14 +206,14 @@ func (d *Desk) Tell(n Note) (taken bool) {
 	if len(d.windows) < maxWindows {
 		d.windows[k] = &window{event: e, due: now + Window}
 	}
-	d.pending = append(d.pending, telling{at: now, event: e, waiting: some(n.Committed)})
+	d.pending = append(d.pending, telling{at: now, event: e, n: 1, waiting: some(n.Done)})
 	d.signal()
 	return true
 }
 
 // repeat counts one more that is the same.
 func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
-	if n.Committed != nil && len(w.waiting) >= maxWaiting {
+	if n.Done != nil && len(w.waiting) >= maxWaiting {
 		d.drop(now, TooMany, n.From, 1)
 		return false // who sent it will send it again
 	}
@@ -221,8 +223,8 @@ func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
 	w.n++
 	w.last = now
 	d.stats.Repeated++
-	if n.Committed != nil {
-		w.waiting = append(w.waiting, n.Committed)
+	if n.Done != nil {
+		w.waiting = append(w.waiting, n.Done)
 		if now+hasten < w.due {
 			w.due = now + hasten
 			d.signal()
@@ -231,11 +233,11 @@ func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
 	return true
 }
 
-func some(f func()) []func() {
+func some(f func(kept bool)) []func(kept bool) {
 	if f == nil {
 		return nil
 	}
-	return []func(){f}
+	return []func(kept bool){f}
 }
 
 // event is a note as an event of its own.
@@ -291,7 +293,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 		default:
 			e := w.event
 			e.Labels = counted(e.Labels, w.n, int64(w.first)+offset)
-			d.pending = append(d.pending, telling{at: w.last, event: e, waiting: w.waiting})
+			d.pending = append(d.pending, telling{at: w.last, event: e, n: w.n, waiting: w.waiting})
 			w.n, w.waiting, w.due = 0, nil, now+Window
 		}
 	}
@@ -300,7 +302,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 			continue
 		}
 		if e, ok := b.tell(alarm, offset); ok {
-			d.pending = append(d.pending, telling{at: b.last, event: e})
+			d.pending = append(d.pending, telling{at: b.last, event: e, n: 1})
 		}
 		delete(d.bursts, alarm)
 	}
@@ -308,7 +310,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 		d.losses.due = now
 	}
 	if e, ok := d.losses.tell(now, d.opt.What, offset); ok {
-		d.pending = append(d.pending, telling{at: now, event: e})
+		d.pending = append(d.pending, telling{at: now, event: e, n: 1})
 	}
 }
 
@@ -388,16 +390,23 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) give(tellings []telling) {
 	for _, t := range tellings {
 		x := collectors.Batch{Source: d.opt.What, At: t.at, Events: []collectors.Event{t.event}}
-		taken := d.opt.Buffer.AddWaiting(x, func() {
-			d.mu.Lock()
-			d.stats.Events++
-			d.mu.Unlock()
-			for _, f := range t.waiting {
-				f()
-			}
-		})
-		if !taken {
-			d.Drop(NotKept, netip.Addr{}, 1)
+		if !d.opt.Buffer.AddWaiting(x, func(kept bool) { d.done(&t, kept) }) {
+			d.done(&t, false)
 		}
+	}
+}
+
+// done notes what has become of an event. One that was not kept is counted, and those
+// who wait for it learn it: what comes again is to be taken then.
+func (d *Desk) done(t *telling, kept bool) {
+	if kept {
+		d.mu.Lock()
+		d.stats.Events++
+		d.mu.Unlock()
+	} else {
+		d.Drop(NotKept, netip.Addr{}, t.n)
+	}
+	for _, f := range t.waiting {
+		f(kept)
 	}
 }

@@ -26,8 +26,10 @@
 // ([Desk.Stats]), and an event tells the counts, a minute after the first and at most
 // every hour while it goes on.
 //
-// A note may wait for its event to be committed (Note.Committed): an inform is answered
-// only then. A note that is not taken is never committed.
+// A note may wait for its event to be committed (Note.Done): an inform is answered only
+// then. Where the event is lost, since the buffer refuses it or the disk fails for long,
+// Note.Done says so, so that the same message is taken when it comes again. Nothing is
+// heard of a note that was not taken.
 //
 // # Flash
 //

@@ -246,10 +246,47 @@ func TestInformComesAgain(t *testing.T) {
 		t.Fatal(got)
 	}
 	es := r.buf.all()
+	await(t, "the answers are counted", func() bool { return r.Stats().Answered == 3 })
 	if s := r.Stats(); s.Informs != 2 || s.Answered != 3 || len(es) != 2 {
 		t.Errorf("%+v %+v", s, es)
 	}
 	mustHold(t, &es[0], "trap", "linkDown ifIndex.3=3", "inform", "true", "count", "")
+}
+
+// An inform whose event was refused or lost is taken when it comes again.
+func TestInformIsSavedByItsRepetition(t *testing.T) {
+	r := start(t, credentials())
+	conn, err := net.Dial("udp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send := func() {
+		if _, err := conn.Write(v2c("canary-community", linkDownPDU(tagInform, 7))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dropped := func(n uint64) func() bool {
+		return func() bool { return r.Stats().Dropped[receive.NotKept] == n }
+	}
+	r.buf.mu.Lock()
+	r.buf.refuse, r.buf.hold = 1, true
+	r.buf.mu.Unlock()
+	send()
+	await(t, "it is refused", dropped(1))
+	send()
+	r.await(t, 1)
+	r.buf.lose()
+	await(t, "it is lost", dropped(2))
+	send()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Read(make([]byte, 1500)); err != nil {
+		t.Fatalf("it is not answered: %v", err)
+	}
+	await(t, "the answer is counted", func() bool { return r.Stats().Answered == 1 })
+	if len(r.buf.all()) != 2 {
+		t.Errorf("%+v", r.buf.all())
+	}
 }
 
 // A trap of another engine is taken once: sent again by somebody else, or of an earlier

@@ -241,7 +241,11 @@ func (r *Receiver) take(d *receive.Datagram, n *notification, hint bool, answer 
 		r.send(&to, answer())
 	case !known:
 		note.Labels = append(note.Labels, collectors.Label{Name: "inform", Value: "true"})
-		note.Committed = func() {
+		note.Done = func(kept bool) {
+			if !kept { // it comes again, and is new then
+				r.informs.forget(k)
+				return
+			}
 			r.informs.commit(k)
 			select {
 			case r.due <- k:
