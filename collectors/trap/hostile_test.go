@@ -143,14 +143,18 @@ func TestRefused(t *testing.T) {
 		data []byte
 		why  string
 	}{
-		"another community":  {v2c("guess", linkDownPDU(tagTrapV2, 1)), "wrong_community"},
-		"no community":       {v2c("", linkDownPDU(tagInform, 1)), "wrong_community"},
-		"unknown user":       {v3(theirEngine, 0, "mallory", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_user"},
-		"less secure":        {v3(theirEngine, 0, "core", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "security_level"},
-		"unsigned":           {v3(theirEngine, flagAuth|flagPriv, "core", text("12345678")), "wrong_digest"},
-		"inform to another":  {v3(theirEngine, 0, "open", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_engine"},
-		"trap of no engine":  {v3(nil, 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
-		"engine of 4 octets": {v3([]byte("1234"), 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
+		"another community":                      {v2c("guess", linkDownPDU(tagTrapV2, 1)), "wrong_community"},
+		"no community":                           {v2c("", linkDownPDU(tagInform, 1)), "wrong_community"},
+		"unknown user":                           {v3(theirEngine, 0, "mallory", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_user"},
+		"less secure":                            {v3(theirEngine, 0, "core", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "security_level"},
+		"unsigned":                               {v3(theirEngine, flagAuth|flagPriv, "core", text("12345678")), "wrong_digest"},
+		"inform to another":                      {v3(theirEngine, 0, "open", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_engine"},
+		"trap of no engine":                      {v3(nil, 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
+		"reportable, of another engine and user": {v3(theirEngine, flagReportable, "mallory", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_user"},
+		"reportable, less secure":                {v3(theirEngine, flagReportable, "core", scoped(theirEngine, linkDownPDU(tagInform, 1))), "security_level"},
+		"reportable, unsigned":                   {v3(theirEngine, flagAuth|flagPriv|flagReportable, "core", text("12345678")), "wrong_digest"},
+		"reportable, inform to another":          {v3(theirEngine, flagReportable, "open", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_engine"},
+		"engine of 4 octets":                     {v3([]byte("1234"), 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := still(t)

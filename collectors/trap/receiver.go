@@ -189,8 +189,9 @@ func (o *opened) keep(n *notification) {
 	n.varbinds = bytes.Clone(n.varbinds)
 }
 
-// unbelieved reports to the sender why, if it wants to know, and notes what is more
-// than a sender that has yet to learn who the box is and what time it has.
+// unbelieved reports to the sender why, if it wants to know, counts what it refuses, and
+// notes what is more than a sender that has yet to learn what time the box has. Who only
+// asks who the box is is not refused.
 func (r *Receiver) unbelieved(d *receive.Datagram, o *opened, why *refusal) {
 	if o.flags&flagReportable != 0 {
 		told := why
@@ -200,14 +201,18 @@ func (r *Receiver) unbelieved(d *receive.Datagram, o *opened, why *refusal) {
 		if out := r.security.report(o, told); out != nil {
 			_ = r.opt.Socket.Answer(d, out) // it asks again
 		}
-		if told == errEngine || told == errWindow {
+		switch {
+		case o.asks():
+			return
+		case o.ours && why == errWindow: // it is authentic, and now knows the time
+			r.countRefused(why.why)
 			return
 		}
 	}
 	text := map[*refusal]string{
 		errUser: "of a user that no credential has", errLevel: "that is less secure than its user's credential says",
 		errDigest: "whose signature is wrong", errDecrypted: "that cannot be decrypted: are priv_protocol and priv_password right?",
-		errWindow: "that is old, or sent again by somebody else, or its sender has lost count of its boots", errEngine: "without an engine id",
+		errWindow: "that is old, or sent again by somebody else, or its sender has lost count of its boots", errEngine: "to another engine than this box, or to none",
 	}[why]
 	r.refuse(d, why.why, "An SNMPv3 notification "+text+".")
 }
@@ -215,11 +220,15 @@ func (r *Receiver) unbelieved(d *receive.Datagram, o *opened, why *refusal) {
 // refuse counts what is not believed, and tells it as a matter of security: once for
 // each sender and window, with its number.
 func (r *Receiver) refuse(d *receive.Datagram, why, text string) {
+	r.countRefused(why)
+	r.desk.Tell(receive.Note{From: d.From.Addr(), Kind: "trap_refused", Key: why, Severity: collectors.Warning, Text: text,
+		Labels: []collectors.Label{{Name: "reason", Value: why}, {Name: "security", Value: "true"}, {Name: "hint", Value: "true"}}})
+}
+
+func (r *Receiver) countRefused(why string) {
 	r.mu.Lock()
 	r.stats.Refused[why]++
 	r.mu.Unlock()
-	r.desk.Tell(receive.Note{From: d.From.Addr(), Kind: "trap_refused", Key: why, Severity: collectors.Warning, Text: text,
-		Labels: []collectors.Label{{Name: "reason", Value: why}, {Name: "security", Value: "true"}, {Name: "hint", Value: "true"}}})
 }
 
 // take notes a notification that is believed. answer makes the answer to an inform,

@@ -90,13 +90,17 @@ type opened struct {
 	ours bool      // that engine is this box
 }
 
+// asks tells whether a message names no engine (an ID has 5 octets at least): this is
+// how senders ask who we are (RFC 3414, 4).
+func (o *opened) asks() bool { return len(o.secured.engine) < 5 }
+
 // open checks a message and decrypts it. The error is a *refusal, or says that the
 // message is malformed. With a time that is wrong the keys come with the refusal, so
 // that its report can be signed.
 func (s *security) open(m *secured, message []byte) (o opened, err error) {
 	o = opened{secured: *m, ours: bytes.Equal(m.engine, s.engine.id)}
-	if len(m.engine) < 5 {
-		return o, errEngine // this is how senders ask who we are
+	if o.asks() {
+		return o, errEngine
 	}
 	if o.keys, err = s.authenticate(m, message, o.ours); err != nil {
 		return o, err
