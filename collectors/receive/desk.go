@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -76,9 +77,10 @@ const (
 // Desk makes events of notes. Its methods are safe for use by several goroutines.
 // Run gives the events to the buffer.
 type Desk struct {
-	opt  Options
-	seed maphash.Seed
-	wake chan struct{}
+	opt     Options
+	seed    maphash.Seed
+	wake    chan struct{}
+	sources atomic.Pointer[Sources]
 
 	mu      sync.Mutex
 	gate    *caps // messages
@@ -128,17 +130,27 @@ func NewDesk(opt Options) *Desk {
 	if opt.Every == 0 {
 		opt.Every = 5 * time.Second
 	}
-	return &Desk{
+	d := &Desk{
 		opt: opt, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1),
 		gate: newCaps(PerSource, Overall), events: newCaps(EventsPerSource, EventsOverall),
 		windows: map[alike]*window{}, bursts: map[string]*burst{}, stats: Stats{Dropped: map[string]uint64{}},
 	}
+	d.Hear(opt.Sources)
+	return d
+}
+
+// Hear puts others in place of Options.Sources; whatever is being counted stays.
+func (d *Desk) Hear(s Sources) { d.sources.Store(&s) }
+
+// Sender asks who may send; see Sources.
+func (d *Desk) Sender(a netip.Addr) (device string, managed bool) {
+	return (*d.sources.Load()).Sender(a)
 }
 
 // Admit counts a message and tells whether it is to be read: its sender is within the
 // contract and none of the caps is reached.
 func (d *Desk) Admit(from netip.Addr) bool {
-	_, managed := d.opt.Sources.Sender(from)
+	_, managed := d.Sender(from)
 	now := d.opt.Clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -177,7 +189,7 @@ func (d *Desk) drop(now collectors.Stamp, reason string, from netip.Addr, n uint
 
 // Tell takes a note, unless there have been too many events, which counts as dropped.
 func (d *Desk) Tell(n Note) (taken bool) {
-	device, _ := d.opt.Sources.Sender(n.From)
+	device, _ := d.Sender(n.From)
 	k := alike{n.From, n.Kind, maphash.String(d.seed, n.Key)}
 	now := d.opt.Clock.Now()
 	d.mu.Lock()

@@ -60,6 +60,10 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 		desk: receive.NewDesk(receive.Options{What: Source, Clock: opt.Clock, Sources: opt.Sources, Buffer: opt.Buffer})}, nil
 }
 
+// Update has others heard from now on than Options.Sources; windows, bursts and counts
+// stay.
+func (r *Receiver) Update(s receive.Sources) { r.desk.Hear(s) }
+
 // Run receives until ctx is done; then what was received goes to the buffer.
 func (r *Receiver) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)

@@ -296,7 +296,7 @@ func TestInformIsSavedByItsRepetition(t *testing.T) {
 // A trap of another engine is taken once: sent again by somebody else, or of an earlier
 // boot, it is refused. An engine that restarts counts its boots.
 func TestTimeWindow(t *testing.T) {
-	s := &security{engine: &Engine{id: []byte("12345"), boots: 3, now: wallClock{}.Now}, known: map[string]*peer{}}
+	s := &security{engine: &Engine{id: []byte("12345"), boots: 3, now: wallClock{}.Now}}
 	m := func(boots, time uint32) *secured { return &secured{engine: theirEngine, boots: boots, time: time} }
 	for i, c := range []struct {
 		boots, time uint32
@@ -322,10 +322,62 @@ func TestTimeWindow(t *testing.T) {
 		x.engine = []byte(fmt.Sprintf("engine %d", i))
 		s.timely(x, false)
 	}
-	if len(s.known) > maxEngines {
-		t.Errorf("%d engines are kept", len(s.known))
+	if n := len(s.engine.peers.of); n > maxEngines {
+		t.Errorf("%d engines are kept", n)
 	}
 }
+
+// A receiver that takes another's place knows the time of senders' engines: a trap that
+// was recorded before is not believed.
+func TestTimeWindowOutlivesTheReceiver(t *testing.T) {
+	engine := OpenEngine(t.TempDir(), wallClock{}.Now, quiet())
+	open := func(time uint32) bool {
+		s, err := newSecurity(engine, credentials())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.timely(&secured{engine: theirEngine, boots: 5, time: time}, false)
+	}
+	if !open(1000) || open(800) || !open(1001) {
+		t.Error("the window was forgotten")
+	}
+}
+
+// What things are called and who may send can be changed while windows go on.
+func TestUpdate(t *testing.T) {
+	r := start(t, credentials())
+	conn, err := net.Dial("udp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send := func(tag byte, id int64) {
+		if _, err := conn.Write(v2c("canary-community", linkDownPDU(tag, id))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(tagInform, 1)
+	mustHold(t, &r.await(t, 1)[0], "trap", "linkDown", "device", "sw1")
+	await(t, "it is answered", func() bool { return r.Stats().Answered == 1 })
+	r.Update(elsewhere{}, standard{})
+	send(tagInform, 1) // it was taken before, and is answered at once
+	await(t, "it is answered again", func() bool { return r.Stats().Answered == 2 })
+	send(tagTrapV2, 2)
+	await(t, "it is counted into the window of before", func() bool { return r.Stats().Repeated == 1 })
+	if _, err := conn.Write(v2c("canary-community", linkDownPDU(tagTrapV2, 3, bind("1.3.6.1.4.1.99999.1", num(1))))); err != nil {
+		t.Fatal(err)
+	}
+	es := r.await(t, 2)
+	mustHold(t, &es[1], "trap", "1.3.6.1.6.3.1.1.5.3", "device", "core")
+	if s := r.Stats(); s.Informs != 1 || s.Messages != 4 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// elsewhere knows everybody by another name.
+type elsewhere struct{}
+
+func (elsewhere) Sender(netip.Addr) (string, bool) { return "core", true }
 
 // 10,000 datagrams of one source, faster than anyone may send, and nothing of another
 // one's is lost.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -36,6 +37,7 @@ type Options struct {
 // Receiver receives notifications while Run runs.
 type Receiver struct {
 	opt      Options
+	names    atomic.Pointer[Names]
 	secrets  [][]byte // communities
 	security *security
 	desk     *receive.Desk
@@ -59,9 +61,6 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if opt.Names == nil {
-		opt.Names = StandardNames()
-	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
@@ -74,9 +73,20 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 			r.secrets = append(r.secrets, []byte(c.Auth.Community.Reveal()))
 		}
 	}
+	r.Update(opt.Sources, opt.Names)
 	var err error
 	r.security, err = newSecurity(opt.Engine, cfg.Credentials)
 	return r, err
+}
+
+// Update puts others in place of Options.Sources and Options.Names. Whatever is known
+// and counted of what came before stays.
+func (r *Receiver) Update(s receive.Sources, n Names) {
+	if n == nil {
+		n = StandardNames()
+	}
+	r.desk.Hear(s)
+	r.names.Store(&n)
 }
 
 // Run receives until ctx is done; then what was received goes to the buffer. Informs
@@ -234,7 +244,7 @@ func (r *Receiver) countRefused(why string) {
 // take notes a notification that is believed. answer makes the answer to an inform,
 // which is sent once the note is committed; it is nil for a trap.
 func (r *Receiver) take(d *receive.Datagram, n *notification, hint bool, answer func() []byte) {
-	note := describe(n, r.opt.Names, d.From.Addr(), hint)
+	note := describe(n, *r.names.Load(), d.From.Addr(), hint)
 	if answer == nil {
 		r.count(&r.stats.Traps)
 		r.desk.Tell(note)
