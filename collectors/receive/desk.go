@@ -103,6 +103,7 @@ type alike struct {
 // window counts what was the same since it was told last.
 type window struct {
 	event       collectors.Event
+	mixed       bool // the event's text is that of one of several
 	n           uint64
 	first, last collectors.Stamp
 	due         collectors.Stamp
@@ -208,7 +209,7 @@ func (d *Desk) Tell(n Note) (taken bool) {
 		b.add(now, at, n.Culprit)
 	}
 	if w := d.windows[k]; w != nil {
-		return d.repeat(now, w, &n)
+		return d.repeat(now, w, &n, device)
 	}
 	if len(d.pending) >= maxPending || !d.events.take(now, n.From) {
 		d.drop(now, TooMany, n.From, 1)
@@ -224,13 +225,15 @@ func (d *Desk) Tell(n Note) (taken bool) {
 }
 
 // repeat counts one more that is the same.
-func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
+func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note, device string) bool {
 	if n.Done != nil && len(w.waiting) >= maxWaiting {
 		d.drop(now, TooMany, n.From, 1)
 		return false // who sent it will send it again
 	}
-	if w.n == 0 {
-		w.first = now
+	if e := event(n, device); w.n == 0 {
+		w.first, w.event, w.mixed = now, e, false
+	} else {
+		w.blend(&e)
 	}
 	w.n++
 	w.last = now

@@ -214,6 +214,34 @@ func TestWhoWaitsInVain(t *testing.T) {
 	})
 }
 
+// What only one message said is not told of all.
+func TestWhatDiffersIsLeftOut(t *testing.T) {
+	desking(t, func(d *Desk, m *memory) {
+		for i := range 6 {
+			from := fmt.Sprintf("10.1.2.%d", i+1)
+			labels := []collectors.Label{{Name: "from", Value: from}, {Name: "app", Value: "sshd"}}
+			if i == 0 {
+				labels = append(labels, collectors.Label{Name: "user", Value: "bob"})
+			} else if i < 4 {
+				labels = append(labels, collectors.Label{Name: "user", Value: "eve"})
+			}
+			d.Tell(Note{From: sw1, Kind: "login_failure", Text: "failed from " + from, Labels: labels})
+		}
+		after(2 * Window * time.Millisecond)
+		if len(m.all()) != 2 {
+			t.Fatalf("%+v", m.all())
+		}
+		first, rest := m.all()[0].Events[0], m.all()[1].Events[0]
+		if labelOf(&first, "from") != "10.1.2.1" || labelOf(&first, "user") != "bob" || first.Text != "failed from 10.1.2.1" {
+			t.Errorf("%+v", first)
+		}
+		if labelOf(&rest, "count") != "5" || labelOf(&rest, "from") != Several || labelOf(&rest, "user") != "" || labelOf(&rest, "app") != "sshd" ||
+			labelOf(&rest, "device") != "sw1" || rest.Text != "several, such as: failed from 10.1.2.2" {
+			t.Errorf("%+v", rest)
+		}
+	})
+}
+
 // 10,000 messages of one source displace none of another's.
 func TestFlood(t *testing.T) {
 	desking(t, func(d *Desk, m *memory) {

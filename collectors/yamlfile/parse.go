@@ -21,9 +21,9 @@ import (
 // hundred values.
 const (
 	maxKeys   = 2000 // of one mapping in lines
-	maxFlow   = 16  // brackets within brackets
-	maxIndent = 200 // columns
-	maxDashes = 8   // list markers in one line
+	maxFlow   = 16   // brackets within brackets
+	maxIndent = 200  // columns
+	maxDashes = 8    // list markers in one line
 )
 
 // reader collects what is wrong with one file.
