@@ -36,9 +36,9 @@ func (s *Store) Unmeasured(ctx context.Context, probe string, from, to int64) (o
 			return err
 		}
 		clocks := tx.Clocks(id)
-		return tx.events(ctx, id, from, func(hd *block.Head, x *collectors.Batch) error {
+		return tx.events(ctx, id, EventSource, from, func(hd *block.Head, x *collectors.Batch) error {
 			for i := range x.Events {
-				if e := &x.Events[i]; x.Source == EventSource && e.Kind == UnmeasuredEvent {
+				if e := &x.Events[i]; e.Kind == UnmeasuredEvent {
 					u, err := unmeasured(e, hd, x.At, clocks)
 					if err != nil {
 						return err
@@ -81,10 +81,14 @@ func unmeasured(e *collectors.Event, hd *block.Head, at collectors.Stamp, clocks
 }
 
 // events calls f for the batches of a probe's events blocks that end no earlier
-// than from, the newest block first, with heads whose clock is corrected. An f
-// that returns errEnough has had enough.
-func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, *collectors.Batch) error) error {
+// than from, the newest block first, with heads whose clock is corrected; only those
+// of one source, unless that is empty. An f that returns errEnough has had enough.
+func (t *Tx) events(ctx context.Context, probe int64, source string, from int64, f func(*block.Head, *collectors.Batch) error) error {
 	clocks := t.Clocks(probe)
+	var of func(*block.Cover) bool // nil: of all
+	if source != "" {
+		of = func(c *block.Cover) bool { return c.Source == source }
+	}
 	return t.each("SELECT seq, head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{probe, block.Events, from},
 		func(scan func(...any) error) error {
 			var seq int64
@@ -105,7 +109,7 @@ func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, 
 			if err := clocks.Correct(hd); err != nil {
 				return err
 			}
-			sections, _, err := t.s.codec.Decode(b, t.Schema, nil)
+			sections, _, err := t.s.codec.Decode(b, t.Schema, of)
 			if err != nil {
 				return nil
 			}

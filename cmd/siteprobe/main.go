@@ -7,6 +7,7 @@
 //	siteprobe poll           poll once and print the readings
 //	siteprobe status         what the daemon is doing
 //	siteprobe history        readings out of the local buffer
+//	siteprobe events         what happened, out of the local buffer
 //	siteprobe discover       look for devices now
 //	siteprobe adopt          poll devices that were found
 //	siteprobe forget         poll such devices no longer
@@ -103,10 +104,10 @@ func newRoot(siteFile string) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var path string
 	root.PersistentFlags().StringVarP(&path, "config", "c", siteFile, "the site file")
-	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path))
+	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path), eventsCommand(&path))
 	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
 	root.AddCommand(topologyCommand(&path), whereCommand(&path))
-	root.AddCommand(snmpCommand(&path), profileCommand(), &cobra.Command{
+	root.AddCommand(snmpCommand(&path), profileCommand(&path), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
 	})
