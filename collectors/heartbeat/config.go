@@ -34,7 +34,7 @@ const (
 
 var (
 	jobName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	tokens  = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`) // what a path holds as it is (RFC 3986 2.3)
+	tokens  = regexp.MustCompile(`^[ -~]+$`)
 )
 
 // Validate reports the first setting that cannot work. That the devices exist is
@@ -68,7 +68,7 @@ func (j Job) Validate() error {
 	case len(token) < minToken:
 		return fmt.Errorf("token: is missing or shorter than %d characters", minToken)
 	case !tokens.MatchString(token):
-		return errors.New("token: must be letters, digits and . _ ~ - as it stands in a URL")
+		return errors.New("token: must be printable ASCII; letters and digits stand in a URL as they are")
 	}
 	return nil
 }
