@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/siteprobe/siteprobe/buffer"
+	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/receive"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -29,7 +31,8 @@ type receivers struct {
 	log   *slog.Logger
 
 	sockets *sockets
-	engine  *trap.Engine // once traps were asked for
+	engine  *trap.Engine    // once traps were asked for
+	book    *heartbeat.Book // of the jobs that report by themselves
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -37,6 +40,7 @@ type receivers struct {
 	stop    context.CancelFunc // of those that run; nil: none do
 	traps   *trap.Receiver
 	syslog  *syslog.Receiver
+	beats   *heartbeat.Server
 	trouble []wire.Trouble
 }
 
@@ -51,6 +55,7 @@ type receiving struct {
 type settings struct {
 	traps  trap.Config
 	syslog syslog.Config
+	beats  heartbeat.Config
 }
 
 func newReceivers(dir string, clock *host.Clock, buf *buffer.Buffer, log *slog.Logger) *receivers {
@@ -63,7 +68,7 @@ func (r *receivers) apply(site *config.Site, k *kinds) {
 	r.mu.Lock()
 	well := r.stop != nil && len(r.trouble) == 0
 	r.mu.Unlock()
-	want := receiving{settings{site.TrapSettings(), site.Syslog}, site.Scope, addressesOf(site), k.count}
+	want := receiving{settings{site.TrapSettings(), site.Syslog, site.Heartbeats}, site.Scope, addressesOf(site), k.count}
 	if well && reflect.DeepEqual(want, r.made) {
 		return
 	}
@@ -99,9 +104,13 @@ func (r *receivers) apply(site *config.Site, k *kinds) {
 	} else {
 		r.sockets.release("syslog")
 	}
+	beats, err := r.startHeartbeats(ctx, want.beats, from)
+	if err != nil {
+		r.fail("heartbeats", err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.made, r.stop, r.traps, r.syslog = want, stop, traps, logs
+	r.made, r.stop, r.traps, r.syslog, r.beats = want, stop, traps, logs, beats
 }
 
 // update lets what runs go on with other senders and names: windows, bursts, counts and
@@ -115,6 +124,9 @@ func (r *receivers) update(want receiving, from receive.Sources, words trap.Name
 	}
 	if r.syslog != nil {
 		r.syslog.Update(from)
+	}
+	if r.beats != nil {
+		r.beats.Update(from)
 	}
 }
 
@@ -148,6 +160,21 @@ func (r *receivers) startSyslog(ctx context.Context, cfg syslog.Config, from rec
 		return nil, err
 	}
 	r.run("syslog", cfg.Listen, func() error { return s.Run(ctx) })
+	return s, nil
+}
+
+// startHeartbeats opens the URL that jobs call. Unlike the sockets of the others its
+// listener closes with it: a job calls again.
+func (r *receivers) startHeartbeats(ctx context.Context, cfg heartbeat.Config, from receive.Sources) (*heartbeat.Server, error) {
+	if cfg.Listen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	s := heartbeat.NewServer(cfg, heartbeat.Options{Listener: l, Sources: from, Book: r.book, Clock: r.clock, Log: r.log})
+	r.run("heartbeats", cfg.Listen, func() error { return s.Run(ctx) })
 	return s, nil
 }
 
@@ -200,6 +227,15 @@ func (r *receivers) state() (out []wire.Receiver, trouble []wire.Trouble) {
 	if r.syslog != nil {
 		add("syslog", r.made.syslog.Listen, r.syslog.Stats().Stats)
 	}
+	if r.beats != nil {
+		n := r.beats.Stats()
+		x := wire.Receiver{Name: "heartbeats", Listen: r.made.beats.Listen, Messages: n.Reports}
+		for _, refused := range n.Refused {
+			x.Messages += refused
+			x.Dropped += refused
+		}
+		out = append(out, x)
+	}
 	return out, slices.Clone(r.trouble)
 }
 
@@ -223,6 +259,13 @@ func (r *receivers) count(put func(name, help string, v uint64, labels ...string
 		put("trap_answers_total", "Answers to informs.", s.Answered)
 		for why, n := range s.Refused {
 			put("trap_refused_total", "Notifications that were not believed, by reason.", n, "reason", why)
+		}
+	}
+	if r.beats != nil {
+		s := r.beats.Stats()
+		put("heartbeat_reports_total", "Reports of jobs that were taken.", s.Reports)
+		for why, n := range s.Refused {
+			put("heartbeat_refused_total", "Calls that were not taken, by reason.", n, "reason", why)
 		}
 	}
 	if r.syslog != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/buffer/block"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
+	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
@@ -84,6 +85,10 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if d.jobs.topology, err = topology.OpenStore(topologyFile(site)); err != nil {
 		log.Warn("what was known of neighbours", "error", err)
 	}
+	if d.jobs.beats, err = heartbeat.OpenBook(filepath.Join(dataDir(site), "heartbeats.json"), clock); err != nil {
+		log.Warn("what was known of heartbeats", "error", err)
+	}
+	d.receivers.book = d.jobs.beats
 	if err := d.schedule(site); err != nil {
 		return errors.Join(&exit{usage, err}, buf.Close())
 	}
@@ -162,6 +167,9 @@ func (d *appliance) schedule(site *config.Site) error {
 	}
 	d.jobs.retire()
 	d.seen.expect(js)
+	if err := d.jobs.beats.Keep(site.Heartbeats.Jobs); err != nil {
+		d.log.Warn("which heartbeats are waited for", "error", err)
+	}
 	return nil
 }
 

@@ -83,8 +83,8 @@ type Desk struct {
 	sources atomic.Pointer[Sources]
 
 	mu      sync.Mutex
-	gate    *caps // messages
-	events  *caps
+	gate    *Caps // messages
+	events  *Caps
 	windows map[alike]*window
 	bursts  map[string]*burst
 	losses  losses
@@ -133,7 +133,7 @@ func NewDesk(opt Options) *Desk {
 	}
 	d := &Desk{
 		opt: opt, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1),
-		gate: newCaps(PerSource, Overall), events: newCaps(EventsPerSource, EventsOverall),
+		gate: NewCaps(PerSource, Overall), events: NewCaps(EventsPerSource, EventsOverall),
 		windows: map[alike]*window{}, bursts: map[string]*burst{}, stats: Stats{Dropped: map[string]uint64{}},
 	}
 	d.Hear(opt.Sources)
@@ -159,7 +159,7 @@ func (d *Desk) Admit(from netip.Addr) bool {
 	switch {
 	case !managed:
 		d.drop(now, OutOfScope, from, 1)
-	case !d.gate.take(now, from):
+	case !d.gate.Take(now, from):
 		d.drop(now, TooFast, from, 1)
 	default:
 		return true
@@ -211,7 +211,7 @@ func (d *Desk) Tell(n Note) (taken bool) {
 	if w := d.windows[k]; w != nil {
 		return d.repeat(now, w, &n, device)
 	}
-	if len(d.pending) >= maxPending || !d.events.take(now, n.From) {
+	if len(d.pending) >= maxPending || !d.events.Take(now, n.From) {
 		d.drop(now, TooMany, n.From, 1)
 		return false
 	}
@@ -303,7 +303,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 		case now < w.due && !all:
 		case w.n == 0:
 			delete(d.windows, k)
-		case !all && (len(d.pending) >= maxPending || !d.events.take(now, k.from)):
+		case !all && (len(d.pending) >= maxPending || !d.events.Take(now, k.from)):
 			w.due = now + Window // it goes on counting
 		default:
 			e := w.event

@@ -24,6 +24,7 @@ func (p *parsing) check(s *Site) {
 	p.section("discovery", s.Discovery)
 	p.section("traps", s.Traps)
 	p.section("syslog", s.Syslog)
+	p.section("heartbeats", s.Heartbeats)
 	p.section("limits", s.Limits)
 	for i, c := range s.Info.Contacts {
 		contacts := p.root.get("site").get("contacts")
@@ -59,9 +60,27 @@ func (p *parsing) check(s *Site) {
 		}
 	}
 	p.agreements(s, devices, checks)
+	p.heartbeats(s, devices)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)
+}
+
+// heartbeats checks the jobs that are to report.
+func (p *parsing) heartbeats(s *Site, devices named) {
+	n := p.root.get("heartbeats").get("jobs")
+	seen := map[string]bool{}
+	for i, j := range s.Heartbeats.Jobs {
+		item, path := n.item(i), itemPath("heartbeats.jobs", n.item(i), i)
+		p.valid(item, path, j)
+		if seen[j.Name] && j.Name != "" {
+			p.errorAt(item, path, "the name is used twice")
+		}
+		seen[j.Name] = true
+		if j.Device != "" {
+			p.known(item.get("device"), join(path, "device"), []string{j.Device}, devices, "device")
+		}
+	}
 }
 
 // validator is what each section's type is.

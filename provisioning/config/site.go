@@ -11,6 +11,7 @@ import (
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors/check"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
+	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -40,6 +41,7 @@ type Site struct {
 	Metrics     Metrics          `yaml:"metrics"`
 	Traps       trap.Config      `yaml:"traps"`
 	Syslog      syslog.Config    `yaml:"syslog"`
+	Heartbeats  heartbeat.Config `yaml:"heartbeats"`
 	Limits      schedule.Config  `yaml:"limits"`
 
 	// Warnings are what is worth a look but does not keep the site file from
