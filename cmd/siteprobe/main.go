@@ -14,6 +14,8 @@
 //	siteprobe inventory      what is there, for a CMDB or a bill
 //	siteprobe topology       which port of which device goes where
 //	siteprobe where          where a MAC, an address or a device is plugged in
+//	siteprobe runbook        what to do when something breaks
+//	siteprobe test-notify    send a test through the notices
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -107,6 +109,7 @@ func newRoot(siteFile string) *cobra.Command {
 	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path), eventsCommand(&path))
 	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
 	root.AddCommand(topologyCommand(&path), whereCommand(&path))
+	root.AddCommand(runbookCommand(&path), testNotifyCommand(&path))
 	root.AddCommand(snmpCommand(&path), profileCommand(&path), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
