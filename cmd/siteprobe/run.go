@@ -77,7 +77,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	seen := newTracker(buf.Add)
 	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
 	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock, log), started: time.Now(),
-		receivers: newReceivers(dataDir(site), clock, buf, log)}
+		receivers: newReceivers(dataDir(site), clock, buf, log), notices: newNotices(clock, log)}
 	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
 		log.Warn("what was learned of devices", "error", err)
 	}
@@ -109,11 +109,12 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	var schedErr error
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
 	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
+	d.notices.apply(site)
 	adopted := make(chan struct{})
 	others.Go(func() { d.jobs.watchBook(serving, adopted) })
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
-	notify(log, daemon.SdNotifyReady)
+	sdNotify(log, daemon.SdNotifyReady)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -124,11 +125,12 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		}
 	}
 
-	notify(log, daemon.SdNotifyStopping)
+	sdNotify(log, daemon.SdNotifyStopping)
 	log.Info("siteprobe stops")
 	collecting.Wait()
 	socketsErr := d.jobs.close()
 	d.receivers.close()
+	d.notices.close()
 	flushErr := buf.Flush()
 	stopSending()
 	senders.Wait()
@@ -150,6 +152,7 @@ type appliance struct {
 	started time.Time
 
 	receivers *receivers
+	notices   *notices
 
 	mu     sync.Mutex
 	site   *config.Site
@@ -200,8 +203,8 @@ func (d *appliance) startSender(wg *sync.WaitGroup, cfg uplink.Config) (context.
 // reload takes over a changed site file: it is read and checked whole before
 // anything changes, and on any mistake everything stays as it was.
 func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) context.CancelFunc {
-	notify(d.log, daemon.SdNotifyReloading)
-	defer notify(d.log, daemon.SdNotifyReady)
+	sdNotify(d.log, daemon.SdNotifyReloading)
+	defer sdNotify(d.log, daemon.SdNotifyReady)
 	site, err := load(config.Loader{}, d.path)
 	if err != nil {
 		d.log.Error("the site file has mistakes; the one before stays in force", "error", err)
@@ -222,6 +225,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.site = site
 	d.mu.Unlock()
 	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
+	d.notices.apply(site)
 	if changed {
 		stopSending()
 		wg.Wait()
@@ -270,7 +274,7 @@ func (d *appliance) watchdog(ctx context.Context) {
 			d.log.Error("a stage stands still; the watchdog is not told that all is well", "stage", stuck)
 			continue
 		}
-		notify(d.log, daemon.SdNotifyWatchdog)
+		sdNotify(d.log, daemon.SdNotifyWatchdog)
 	}
 }
 
@@ -281,7 +285,7 @@ func (d *appliance) beats() [3]uint64 {
 	return [3]uint64{d.sched.Beat(), uint64(d.buf.Beat()), uint64(s.Beat())}
 }
 
-func notify(log *slog.Logger, state string) {
+func sdNotify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Debug("telling systemd", "error", err)
 	}

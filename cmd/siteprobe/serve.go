@@ -100,7 +100,7 @@ func (d *appliance) status() *wire.Status {
 	}
 	var trouble []wire.Trouble
 	s.Receivers, trouble = d.receivers.state()
-	s.Trouble = append(s.Trouble, trouble...)
+	s.Trouble = append(append(s.Trouble, trouble...), d.notices.state()...)
 	if !sure {
 		s.Trouble = append(s.Trouble, clockTrouble(d.clock.Doubted()))
 	}
