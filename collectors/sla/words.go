@@ -21,6 +21,8 @@ func PeriodWords(from, to time.Time) string {
 		return from.Format("2006")
 	case from.Day() == 1 && to.Day() == 1 && last.Year() == from.Year() && last.Month() == from.Month():
 		return from.Format("January 2006")
+	case from.Format(time.DateOnly) == last.Format(time.DateOnly):
+		return from.Format("2 January 2006")
 	}
 	return from.Format("2 January 2006") + " to " + last.Format("2 January 2006")
 }
