@@ -88,9 +88,9 @@ func leave(t *testing.T) (site string) {
 	p.edge("line", incident.Up, at(3, 9, 30), at(3, 9, 33), "", "")
 	p.sure, p.off = true, p.off+2*3600_000
 	p.put(store.EventSource, at(4, 0, 0), store.NewClockEvent([16]byte{1}, p.off))
-	w := incident.Window{ID: "w", Name: "firmware", Sources: []string{"device/sw"}, Start: start.Add(5*24*time.Hour + 12*time.Hour), By: "Ann"}
+	w := incident.Window{ID: "w", Name: "firmware", Scope: []string{"device/sw"}, Start: start.Add(5*24*time.Hour + 12*time.Hour), By: "Ann"}
 	w.End, w.Approved = w.Start.Add(time.Hour), w.Start.Add(-48*time.Hour)
-	p.put(incident.Source, at(5, 0, 0), w.Event())
+	p.put(incident.Source, at(5, 0, 0), w.Events()...)
 	p.edge("device/sw", incident.Down, at(6, 12, 15), at(6, 12, 17), diagnosis.MSP, "sw@1")
 	p.edge("device/sw", incident.Up, at(6, 13, 20), at(6, 13, 22), "", "") // 20 minutes too late
 	p.edge("line", incident.Down, at(8, 10, 0), at(8, 10, 2), diagnosis.ISP, "line@2")
@@ -227,7 +227,7 @@ func TestServiceLevelForms(t *testing.T) {
 	}{
 		{"--from 2025-11-04 --to 2025-11-05 --agreement office", 0, "office: 4 November 2025, "},
 		{"--from 2025-10-01 --to 2025-11-01 --agreement office", unknown, "nothing of office was measured"},
-		{"--month 2026-13", usage, "2025-11"},
+		{"--month 2025-13", usage, "a month is written as"},
 		{"--month 2999-01", usage, "not even begun"},
 		{"--agreement gold", usage, "there are: office, always"},
 		{"--to 2025-11-04", usage, "--from"},

@@ -39,7 +39,7 @@ func (h *History) State(a *Agreement, from, to time.Time, every Resolutions) *St
 	s := &Statement{Agreement: a, From: from.In(a.loc), To: to.In(a.loc), Services: h.Compute(a, f, t, every), Unsure: h.Unsure}
 	sources := s.sources()
 	for _, w := range h.Windows {
-		if w.From < t && w.To > f && slices.ContainsFunc(sources, w.Covers) {
+		if w.From < t && w.To > f && slices.ContainsFunc(sources, w.covers) {
 			s.Windows = append(s.Windows, w)
 		}
 	}
@@ -106,7 +106,7 @@ func (h *History) hash(s *Statement, sources []string) string {
 		}
 	}
 	for _, x := range s.Windows {
-		fmt.Fprintf(w, "%q\t%d\t%d\t%d\t%q\n", x.ID, x.From, x.To, x.Approved.UnixMilli(), strings.Join(x.Sources, "|"))
+		fmt.Fprintf(w, "%q\t%d\t%d\t%d\t%q\n", x.ID, x.From, x.To, x.Approved.UnixMilli(), strings.Join(x.Scope, "|"))
 	}
 	return finish(w, sum)
 }

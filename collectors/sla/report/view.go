@@ -267,7 +267,7 @@ func incidentOf(x *sla.Share, loc *time.Location) incidentView {
 }
 
 func windowOf(x *sla.Window, loc *time.Location) windowView {
-	v := windowView{Name: clean(x.Name), From: instant(x.From, loc), To: instant(x.To, loc), Approved: instant(x.Approved.UnixMilli(), loc), Scope: cleaned(x.Sources)}
+	v := windowView{Name: clean(x.Name), From: instant(x.From, loc), To: instant(x.To, loc), Approved: instant(x.Approved.UnixMilli(), loc), Scope: cleaned(x.Scope)}
 	if x.By != "" {
 		v.Approved += ", " + clean(x.By)
 	}
