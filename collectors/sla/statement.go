@@ -43,8 +43,9 @@ func (h *History) State(a *Agreement, from, to time.Time, every Resolutions) *St
 			s.Windows = append(s.Windows, w)
 		}
 	}
+	down := s.down()
 	for _, i := range h.Incidents {
-		if x := s.share(i); x.Down > 0 || i.First < t && (i.Closed == 0 || i.Closed > f) && slices.Contains(sources, i.Source) {
+		if x := down.share(i); x.Down > 0 || i.First < t && (i.Closed == 0 || i.Closed > f) && slices.Contains(sources, i.Source) {
 			s.Incidents = append(s.Incidents, x)
 		}
 	}
@@ -61,22 +62,43 @@ func (s *Statement) sources() (out []string) {
 	return slices.Compact(out)
 }
 
-func (s *Statement) share(i Incident) Share {
-	x := Share{Incident: i}
-	var down []interval
+// downs are what incidents cost, by their IDs.
+type downs map[string]*cost
+
+type cost struct {
+	down     []interval // within the hours
+	services []string
+}
+
+func (s *Statement) down() downs {
+	out := downs{}
 	for k := range s.Services {
-		n := len(down)
+		name := s.Services[k].Service
 		for _, p := range s.Services[k].Spans {
-			if p.Class == Down && p.Agreed && p.Incident == i.ID {
-				down = append(down, interval{p.From, p.To})
+			if p.Class != Down || !p.Agreed || p.Incident == "" {
+				continue
+			}
+			c := out[p.Incident]
+			if c == nil {
+				c = &cost{}
+				out[p.Incident] = c
+			}
+			c.down = append(c.down, interval{p.From, p.To})
+			if n := len(c.services); n == 0 || c.services[n-1] != name {
+				c.services = append(c.services, name)
 			}
 		}
-		if len(down) > n {
-			x.Services = append(x.Services, s.Services[k].Service)
-		}
 	}
-	for _, d := range ordered(down) {
-		x.Down += d.to - d.from
+	return out
+}
+
+func (d downs) share(i Incident) Share {
+	x := Share{Incident: i}
+	if c := d[i.ID]; c != nil {
+		x.Services = c.services
+		for _, s := range ordered(c.down) {
+			x.Down += s.to - s.from
+		}
 	}
 	return x
 }

@@ -14,8 +14,8 @@ const (
 	barWidth  = 600 // of a day with 24 hours, or a month with 31 days
 	barLeft   = 84
 	barRight  = 76 // for the downtime of the row, and a day with 25 hours
-	barHeight = 9
-	barStep   = 11
+	barHeight = 10
+	barStep   = 12
 	barTop    = 14
 )
 
@@ -73,7 +73,7 @@ func barsOf(r *sla.Result, loc *time.Location) bars {
 			begin, next, name = time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, loc), time.Date(at.Year(), at.Month()+1, 1, 0, 0, 0, 0, loc), at.Format("January 2006")
 		}
 		x := row{Y: barTop + len(b.Rows)*barStep, Height: barHeight, Name: name}
-		x.TextY = x.Y + barHeight - 1
+		x.TextY = x.Y + barHeight - 2
 		end := min(next.UnixMilli(), r.To)
 		var down int64
 		x.Rects, down, spans = paint(spans, begin.UnixMilli(), end, column)
