@@ -36,9 +36,9 @@ func (s *Store) Unmeasured(ctx context.Context, probe string, from, to int64) (o
 			return err
 		}
 		clocks := tx.Clocks(id)
-		return tx.events(ctx, id, from, func(hd *block.Head, x *collectors.Batch) error {
+		return tx.events(ctx, id, EventSource, from, func(hd *block.Head, x *collectors.Batch) error {
 			for i := range x.Events {
-				if e := &x.Events[i]; x.Source == EventSource && e.Kind == UnmeasuredEvent {
+				if e := &x.Events[i]; e.Kind == UnmeasuredEvent {
 					u, err := unmeasured(e, hd, x.At, clocks)
 					if err != nil {
 						return err
@@ -81,10 +81,14 @@ func unmeasured(e *collectors.Event, hd *block.Head, at collectors.Stamp, clocks
 }
 
 // events calls f for the batches of a probe's events blocks that end no earlier
-// than from, the newest block first, with heads whose clock is corrected. An f
-// that returns errEnough has had enough.
-func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, *collectors.Batch) error) error {
-	return t.eventSections(ctx, probe, from, nil, func(hd *block.Head, s *block.Section) error {
+// than from, the newest block first, with heads whose clock is corrected; only those
+// of one source, unless that is empty. An f that returns errEnough has had enough.
+func (t *Tx) events(ctx context.Context, probe int64, source string, from int64, f func(*block.Head, *collectors.Batch) error) error {
+	var wants func(*block.Cover) bool // nil: all
+	if source != "" {
+		wants = func(c *block.Cover) bool { return c.Source == source }
+	}
+	return t.eventSections(ctx, probe, from, wants, func(hd *block.Head, s *block.Section) error {
 		for j := range s.Batches {
 			if err := f(hd, &s.Batches[j]); err != nil {
 				return err

@@ -171,7 +171,7 @@ func readHistory(ctx context.Context, site *config.Site) (*sla.History, error) {
 	}
 	defer st.Close()
 	probe := wire.Site{Tenant: site.Info.Tenant, Name: site.Info.ID}.Probe()
-	events, err := st.EventsOf(ctx, probe, incident.Source, 0, 0)
+	events, err := st.EventsRecorded(ctx, probe, incident.Source, 0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading events: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // What a source recorded comes in the order in which it did so, also where the clock
 // was set back between two blocks or two epochs.
-func TestEventsOfASource(t *testing.T) {
+func TestEventsRecordedASource(t *testing.T) {
 	k := open(t)
 	at := func(source string, t int64, texts ...string) collectors.Batch {
 		b := collectors.Batch{Source: source, At: collectors.Stamp(t)}
@@ -47,7 +47,7 @@ func TestEventsOfASource(t *testing.T) {
 	put(9, 1000, 2, at("a", 2500, "four")) // set back by 4 s
 	put(8, 0, 0, at("a", 100, "five"))
 	got := func(from, to int64) (text string) {
-		es, err := k.EventsOf(context.Background(), probe, "a", from, to)
+		es, err := k.EventsRecorded(context.Background(), probe, "a", from, to)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestEventsOfASource(t *testing.T) {
 	if s := got(3500, 7000); s != "one@6000 two@6000 four@3500 " {
 		t.Error(s)
 	}
-	if es, err := k.EventsOf(context.Background(), "t/none", "a", 0, 0); len(es) != 0 || err != nil {
+	if es, err := k.EventsRecorded(context.Background(), "t/none", "a", 0, 0); len(es) != 0 || err != nil {
 		t.Error(es, err)
 	}
 	if n, err := k.Newest(probe); n != 7000 || err != nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/siteprobe/siteprobe/buffer/block"
 )
 
-// maxEventsOf bounds what EventsOf returns; the oldest events go first.
-const maxEventsOf = 200_000
+// maxRecorded bounds what EventsRecorded returns; the oldest events go first.
+const maxRecorded = 200_000
 
-// EventsOf returns the events that a probe's source recorded between two wall times
+// EventsRecorded returns the events that a probe's source recorded between two wall times
 // (Unix ms; 0: no bound), in the order in which it recorded them. That is the order of
 // their times but where a clock was set back, and then it is this order that is right.
-func (s *Store) EventsOf(ctx context.Context, probe, source string, from, to int64) (out []EventRecord, err error) {
+func (s *Store) EventsRecorded(ctx context.Context, probe, source string, from, to int64) (out []EventRecord, err error) {
 	if to == 0 {
 		to = 1 << 60
 	}
@@ -40,7 +40,7 @@ func (s *Store) EventsOf(ctx context.Context, probe, source string, from, to int
 		}
 		wants := func(c *block.Cover) bool { return c.Source == source }
 		return tx.eventSections(ctx, id, from, wants, func(hd *block.Head, s *block.Section) error {
-			if len(all) >= maxEventsOf {
+			if len(all) >= maxRecorded {
 				return errEnough
 			}
 			for j := range s.Batches {
