@@ -297,13 +297,18 @@ func (s *Store) Events(probe string, limit int) (out []EventRecord, err error) {
 // EventsSince is Events no older than from (Unix ms). When ctx is done it returns
 // what it has found by then together with ctx's error.
 func (s *Store) EventsSince(ctx context.Context, probe string, from int64, limit int) (out []EventRecord, err error) {
+	return s.EventsOf(ctx, probe, "", from, limit)
+}
+
+// EventsOf is EventsSince of one source; of all where it is empty.
+func (s *Store) EventsOf(ctx context.Context, probe, source string, from int64, limit int) (out []EventRecord, err error) {
 	err = s.View(func(tx *Tx) error {
 		id, err := tx.FindProbe(probe)
 		if err != nil || id == 0 {
 			return err
 		}
 		var last *block.Head
-		return tx.events(ctx, id, from, func(hd *block.Head, x *collectors.Batch) error {
+		return tx.events(ctx, id, source, from, func(hd *block.Head, x *collectors.Batch) error {
 			if len(out) >= limit && hd != last {
 				return errEnough // blocks are read whole
 			}

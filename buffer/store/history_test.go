@@ -205,6 +205,10 @@ func TestHistoryWithinATime(t *testing.T) {
 	if err != nil || len(events) != 6 {
 		t.Error(events, err)
 	}
+	k.put(block.Events, collectors.Batch{Source: "b", At: 500, Events: []collectors.Event{{Kind: "k", Text: "of b"}}})
+	if events, err := k.EventsOf(context.Background(), probe, "b", 0, 100); err != nil || len(events) != 1 || events[0].Text != "of b" {
+		t.Error(events, err)
+	}
 	if events, err := k.Events(probe, 4); err != nil || len(events) != 4 || events[3].Text != "16" {
 		t.Error(events, err)
 	}

@@ -36,9 +36,9 @@ func (s *Store) Unmeasured(ctx context.Context, probe string, from, to int64) (o
 			return err
 		}
 		clocks := tx.Clocks(id)
-		return tx.events(ctx, id, from, func(hd *block.Head, x *collectors.Batch) error {
+		return tx.events(ctx, id, EventSource, from, func(hd *block.Head, x *collectors.Batch) error {
 			for i := range x.Events {
-				if e := &x.Events[i]; x.Source == EventSource && e.Kind == UnmeasuredEvent {
+				if e := &x.Events[i]; e.Kind == UnmeasuredEvent {
 					u, err := unmeasured(e, hd, x.At, clocks)
 					if err != nil {
 						return err
@@ -81,9 +81,26 @@ func unmeasured(e *collectors.Event, hd *block.Head, at collectors.Stamp, clocks
 }
 
 // events calls f for the batches of a probe's events blocks that end no earlier
-// than from, the newest block first, with heads whose clock is corrected. An f
-// that returns errEnough has had enough.
-func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, *collectors.Batch) error) error {
+// than from, the newest block first, with heads whose clock is corrected; only those
+// of one source, unless that is empty. An f that returns errEnough has had enough.
+func (t *Tx) events(ctx context.Context, probe int64, source string, from int64, f func(*block.Head, *collectors.Batch) error) error {
+	var wants func(*block.Cover) bool // nil: all
+	if source != "" {
+		wants = func(c *block.Cover) bool { return c.Source == source }
+	}
+	return t.eventSections(ctx, probe, from, wants, func(hd *block.Head, s *block.Section) error {
+		for j := range s.Batches {
+			if err := f(hd, &s.Batches[j]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eventSections is events by whole sections, and only those that wants chooses (nil:
+// all).
+func (t *Tx) eventSections(ctx context.Context, probe, from int64, wants func(*block.Cover) bool, f func(*block.Head, *block.Section) error) error {
 	clocks := t.Clocks(probe)
 	return t.each("SELECT seq, head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{probe, block.Events, from},
 		func(scan func(...any) error) error {
@@ -105,7 +122,7 @@ func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, 
 			if err := clocks.Correct(hd); err != nil {
 				return err
 			}
-			sections, _, err := t.s.codec.Decode(b, t.Schema, nil)
+			sections, _, err := t.s.codec.Decode(b, t.Schema, wants)
 			if err != nil {
 				return nil
 			}
@@ -114,9 +131,9 @@ func (t *Tx) events(ctx context.Context, probe, from int64, f func(*block.Head, 
 					for k := range sections[i].Batches[j].Events {
 						Retime(&sections[i].Batches[j].Events[k], hd.Offset-kept)
 					}
-					if err := f(hd, &sections[i].Batches[j]); err != nil {
-						return err
-					}
+				}
+				if err := f(hd, &sections[i]); err != nil {
+					return err
 				}
 			}
 			return nil

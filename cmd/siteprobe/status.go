@@ -123,6 +123,9 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		fmt.Fprintf(t, ", %d were not polled yet", s.Devices.Waiting)
 	}
 	fmt.Fprintln(t)
+	if s.Devices.Found > 0 {
+		fmt.Fprintf(t, "\t%d more were found and wait to be adopted (siteprobe discover, siteprobe adopt)\n", s.Devices.Found)
+	}
 	for _, d := range s.Devices.List {
 		if d.Result == "ok" {
 			continue

@@ -47,6 +47,9 @@ func (c *Collector) temperature(f *figures) error {
 		kind, _ := c.roots.sysFile("class", "thermal", zone, "type")
 		f.add("node_thermal_zone_temp", "celsius", collectors.Gauge,
 			c.sysMilli("class", "thermal", zone, "temp"), label("zone", number), label("type", kind))
+		if crit := c.critical(zone); !crit.Missing() {
+			f.add("siteprobe_thermal_zone_critical_celsius", "celsius", collectors.Gauge, crit, label("zone", number), label("type", kind))
+		}
 	}
 	if sensors > 0 {
 		return nil
@@ -68,6 +71,24 @@ func (c *Collector) temperature(f *figures) error {
 		}
 	}
 	return nil
+}
+
+// maxTrips bounds the trip points of a thermal zone; kernels have had up to 12.
+const maxTrips = 16
+
+// critical is the temperature at which the kernel turns the box off.
+func (c *Collector) critical(zone string) collectors.Value {
+	for i := range maxTrips {
+		point := "trip_point_" + strconv.Itoa(i)
+		kind, ok := c.roots.sysFile("class", "thermal", zone, point+"_type")
+		if !ok {
+			break
+		}
+		if kind == "critical" {
+			return c.sysMilli("class", "thermal", zone, point+"_temp")
+		}
+	}
+	return collectors.Value{}
 }
 
 // sysCounter reads a file of sysfs as an exact total.

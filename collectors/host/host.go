@@ -1,5 +1,5 @@
 // Package host looks at the box itself: its processors, memory, file systems,
-// ports, temperature, clock, and this process. It also owns the [Clock] that every
+// ports, temperature, the wear of its flash, supplies, clock, and this process. It also owns the [Clock] that every
 // batch is stamped by.
 //
 // # Where it looks
@@ -80,7 +80,7 @@ func (c *Collector) Collect(ctx context.Context, emit func(collectors.Batch)) er
 	var f figures
 	var errs []error
 	for _, part := range []func(*figures) error{
-		c.cpu, c.load, c.memory, c.fileSystems, c.network, c.temperature, c.process, c.clockState,
+		c.cpu, c.load, c.memory, c.fileSystems, c.network, c.temperature, c.flash, c.supplies, c.process, c.clockState,
 	} {
 		if err := ctx.Err(); err != nil {
 			errs = append(errs, err)

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,16 @@ func box() map[string]string {
 		"sys/class/net/docker0/carrier":                      "1\n",
 		"sys/class/thermal/thermal_zone0/type":               "cpu-thermal\n",
 		"sys/class/thermal/thermal_zone0/temp":               "48312\n",
+		"sys/class/thermal/thermal_zone0/trip_point_0_type":  "passive\n",
+		"sys/class/thermal/thermal_zone0/trip_point_0_temp":  "70000\n",
+		"sys/class/thermal/thermal_zone0/trip_point_1_type":  "critical\n",
+		"sys/class/thermal/thermal_zone0/trip_point_1_temp":  "95000\n",
 		"sys/class/thermal/cooling_device0/type":             "fan\n",
+		"sys/block/mmcblk0/device/life_time":                 "0x02 0x0b\n",
+		"sys/block/mmcblk0/device/pre_eol_info":              "0x01\n",
+		"sys/block/mmcblk1/device/name":                      "SD card\n",
+		"sys/class/power_supply/ADP0/online":                 "1\n",
+		"sys/class/power_supply/BAT0/capacity":               "97\n",
 		"sys/class/hwmon/hwmon0/name":                        "cpu_thermal\n",
 		"sys/class/hwmon/hwmon0/temp1_input":                 "48312\n",
 		"sys/class/hwmon/hwmon0/temp1_crit":                  "99000\n",
@@ -114,6 +124,12 @@ node_network_transmit_bytes_total{device="eth1"}
 node_network_receive_errs_total{device="eth1"} 
 node_network_transmit_errs_total{device="eth1"} 
 node_thermal_zone_temp{zone="0",type="cpu-thermal"} 48.312
+siteprobe_thermal_zone_critical_celsius{zone="0",type="cpu-thermal"} 95
+siteprobe_flash_life_used_ratio{device="mmcblk0",type="a"} 0.2
+siteprobe_flash_life_used_ratio{device="mmcblk0",type="b"} 1.1
+siteprobe_flash_pre_eol{device="mmcblk0"} 1
+node_power_supply_online{power_supply="ADP0"} 1
+node_power_supply_capacity{power_supply="BAT0"} 97
 process_cpu_seconds_total 2
 process_resident_memory_bytes ` + collectors.GaugeValue(360*page).Format(collectors.Gauge) + `
 process_open_fds 2
@@ -157,8 +173,7 @@ func TestCollectDataDirOnItsOwnDisk(t *testing.T) {
 
 func TestCollectHwmonWithoutThermalZones(t *testing.T) {
 	files := box()
-	delete(files, "sys/class/thermal/thermal_zone0/type")
-	delete(files, "sys/class/thermal/thermal_zone0/temp")
+	maps.DeleteFunc(files, func(name, _ string) bool { return strings.HasPrefix(name, "sys/class/thermal/thermal_zone") })
 	got, _, err := collect(t, collector(t, files, Config{}))
 	if err != nil {
 		t.Error(err)

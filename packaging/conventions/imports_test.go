@@ -93,6 +93,8 @@ func forbiddenInside(dir, to string) string {
 		return "collectors come first in the flow: what they find is handed to emit, they know nothing of what becomes of it"
 	case under(dir, "buffer") && to != "collectors" && !under(to, "buffer"):
 		return "the buffer keeps batches, which package collectors describes; it knows neither who made them nor who sends them"
+	case under(dir, "uplink/hub") && (to == "collectors/incident" || to == "collectors/diagnosis"):
+		return "" // the words in which incidents are told; the hub reads them and makes none
 	case under(dir, "uplink") && to != "collectors" && !under(to, "buffer") && !under(to, "uplink"):
 		return "the uplink sends what the buffer holds, in the words of package collectors; it knows neither workers nor provisioning"
 	}
@@ -128,6 +130,8 @@ func TestForbidden(t *testing.T) {
 		{"uplink", false, own("buffer"), false},
 		{"uplink/hub", false, own("uplink/wire"), false},
 		{"uplink", false, own("collectors/schedule"), true},
+		{"uplink/hub/web", false, own("collectors/incident"), false},
+		{"uplink", false, own("collectors/incident"), true},
 		{"uplink", false, own("provisioning/config"), true},
 		{"provisioning/config", false, own("collectors/snmp"), false},
 		{"cmd/siteprobe", false, own("provisioning/config"), false},

@@ -59,6 +59,7 @@ type Devices struct {
 	Total     int           `json:"total"`
 	Answering int           `json:"answering"`
 	Waiting   int           `json:"waiting"` // not polled yet since the start
+	Found     int           `json:"found"`   // candidates that a credential opens and nobody has adopted
 	List      []SourceState `json:"list,omitempty"`
 }
 

@@ -7,12 +7,13 @@
 // # Pages
 //
 //	/                                          all sites, those with problems first
-//	/site/{tenant}/{site}                      one site: status, sources, completeness, events
+//	/site/{tenant}/{site}                      one site: status, incidents, sources, completeness, events
 //	/site/{tenant}/{site}/source/{source...}   the latest readings of one source
 //	/site/{tenant}/{site}/plot?source=&series=&hours=&to=
 //	                                           one series as a plot and as a table
 //	/api/v1/sites                              all sites as JSON
 //	/api/v1/sites/{tenant}/{site}/verify       what `siteprobe-hub verify --json` prints; ?sources=1 for each source
+//	/api/v1/sites/{tenant}/{site}/incidents    what broke there in the last 31 days, open ones first
 //	/metrics                                   the hub in Prometheus' text format
 //	/healthz                                   "ok" while the database answers
 //

@@ -25,19 +25,21 @@ const (
 // sitePage is one site.
 type sitePage struct {
 	base
-	Site        wire.Site
-	Row         *siteRow
-	Status      *wire.Status
-	Facts       []fact
-	Sources     []sourceRow
-	More        int // sources left out
-	Proof       *summary
-	AsOf        when
-	Dropped     []droppedRow
-	MoreDropped int // ranges left out
-	Events      []eventRow
-	EventsPart  bool // not all could be read in time
-	EventDays   int
+	Site                        wire.Site
+	Row                         *siteRow
+	Status                      *wire.Status
+	Facts                       []fact
+	Sources                     []sourceRow
+	More                        int // sources left out
+	Proof                       *summary
+	AsOf                        when
+	Dropped                     []droppedRow
+	MoreDropped                 int // ranges left out
+	Incidents                   []incidentRow
+	MoreIncidents, IncidentDays int
+	Events                      []eventRow
+	EventsPart                  bool // not all could be read in time
+	EventDays                   int
 }
 
 // sourceRow is a source: how its last poll went, and what is proved of it.
@@ -99,6 +101,12 @@ func (w *Web) site(r *http.Request) (*answer, error) {
 	}
 	p.Dropped = w.droppedRows(s, proof)
 	p.MoreDropped = len(proof.Dropped) - len(p.Dropped)
+	told, err := w.incidents(r.Context(), s)
+	if p.EventsPart = errors.Is(err, context.DeadlineExceeded); err != nil && !p.EventsPart {
+		return nil, err
+	}
+	p.Incidents, p.IncidentDays = w.incidentRows(s, told), incidentDays
+	p.MoreIncidents = len(told) - len(p.Incidents)
 	p.Events, err = w.eventRows(r.Context(), s)
 	if p.EventsPart = errors.Is(err, context.DeadlineExceeded); err != nil && !p.EventsPart {
 		return nil, err

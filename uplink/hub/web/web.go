@@ -84,6 +84,7 @@ func (w *Web) routes() http.Handler {
 	mux.Handle("GET /site/{tenant}/{site}/plot", w.page(w.plot))
 	mux.Handle("GET /api/v1/sites", w.page(w.apiSites))
 	mux.Handle("GET /api/v1/sites/{tenant}/{site}/verify", w.page(w.apiVerify))
+	mux.Handle("GET /api/v1/sites/{tenant}/{site}/incidents", w.page(w.apiIncidents))
 	mux.Handle("GET /metrics", w.page(w.metrics))
 	mux.HandleFunc("GET /healthz", w.healthz)
 	for _, a := range []struct{ path, file, kind string }{
