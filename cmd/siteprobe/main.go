@@ -13,6 +13,9 @@
 //	siteprobe inventory      what is there, for a CMDB or a bill
 //	siteprobe topology       which port of which device goes where
 //	siteprobe where          where a MAC, an address or a device is plugged in
+//	siteprobe incidents      what is broken, since when and whose it is
+//	siteprobe maintenance    times of work, in which nobody is called
+//	siteprobe silence        hold back notices
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -105,6 +108,7 @@ func newRoot(siteFile string) *cobra.Command {
 	root.PersistentFlags().StringVarP(&path, "config", "c", siteFile, "the site file")
 	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path))
 	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
+	root.AddCommand(incidentsCommand(&path), maintenanceCommand(&path), silenceCommand(&path))
 	root.AddCommand(topologyCommand(&path), whereCommand(&path))
 	root.AddCommand(snmpCommand(&path), profileCommand(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
