@@ -296,6 +296,13 @@ func lasting(d time.Duration) string {
 	return since(now.Add(-d).UTC().Format(time.RFC3339), now.Truncate(time.Second))
 }
 
+func kindWords(x *shownIncident) string {
+	if x.Cause == x.Kind {
+		return x.Kind
+	}
+	return joined(", ", x.Kind, x.Cause)
+}
+
 // show writes all of one incident.
 func (l *incidentList) show(w io.Writer, id string) error {
 	var found []*shownIncident
@@ -330,7 +337,7 @@ func (l *incidentList) show(w io.Writer, id string) error {
 	row("incident", x.ID)
 	row("what", x.Summary)
 	row("state", x.State)
-	row("kind", joined(", ", x.Kind, x.Cause))
+	row("kind", kindWords(x))
 	row("whose", x.Owner)
 	row("severity", x.Severity)
 	row("since", at(x.First))

@@ -104,6 +104,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	others.Go(func() { d.serve(serving, site) })
 	others.Go(func() { d.watchdog(serving) })
 	incidents.Go(func() { _ = engine.Run(watching) }) // it has no error
+	incidents.Go(func() { d.watchSelf(watching) })
 	others.Go(func() { clock.AskServers(serving, site.Clock.NTP, log) })
 	others.Go(func() { d.jobs.memory.Run(serving, log) })
 	stopSending, err := d.startSender(&senders, site.Uplink)
@@ -252,6 +253,9 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	return stopSending
 }
 
+// stages are those of the flow whose beats are watched.
+var stages = [3]string{"collectors", "buffer", "uplink"}
+
 // watchdog tells systemd that the daemon lives, but only while every stage of the
 // flow advances.
 func (d *appliance) watchdog(ctx context.Context) {
@@ -271,7 +275,7 @@ func (d *appliance) watchdog(ctx context.Context) {
 		}
 		now := d.beats()
 		stuck := ""
-		for i, stage := range []string{"collectors", "buffer", "uplink"} {
+		for i, stage := range stages {
 			if now[i] == last[i] {
 				stuck = stage
 			}
@@ -289,7 +293,11 @@ func (d *appliance) beats() [3]uint64 {
 	d.mu.Lock()
 	s := d.sender
 	d.mu.Unlock()
-	return [3]uint64{d.sched.Beat(), uint64(d.buf.Beat()), uint64(s.Beat())}
+	out := [3]uint64{d.sched.Beat(), uint64(d.buf.Beat())}
+	if s != nil {
+		out[2] = uint64(s.Beat())
+	}
+	return out
 }
 
 func notify(log *slog.Logger, state string) {

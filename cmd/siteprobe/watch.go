@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/check"
@@ -217,4 +219,34 @@ func uplinksOf(g *topology.Graph, known []topology.Known) map[string][]incident.
 		}
 	}
 	return out
+}
+
+// watchSelf tells of what is wrong with the daemon itself: a stage that stands still, or
+// a buffer in trouble. That is an incident too.
+func (d *appliance) watchSelf(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Second)
+	defer tick.Stop()
+	var last [3]uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := d.beats()
+		for i, stage := range stages {
+			sentence := ""
+			if now[i] == last[i] {
+				sentence = "The box's software stands still: " + stage + "."
+			}
+			d.engine.Self(stage, sentence)
+		}
+		last = now
+		st, _ := d.buf.Stats() // what is wrong is in Trouble
+		if st.Trouble != "" {
+			st.Trouble = "The box cannot keep readings: " + st.Trouble + "."
+		}
+		d.engine.Self("buffer_trouble", st.Trouble)
+		d.engine.Self("too_much", d.engine.Overflow())
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis"
@@ -136,6 +137,29 @@ func (f *Fold) weigh(c *condition, v float64, x *collectors.Series, at collector
 	}
 }
 
+// daemonRule is what is wrong with the daemon: it has told so for some time.
+var daemonRule = Rule{Name: "self_fault", Is: []float64{1}, For: 2 * time.Minute, ForClear: time.Minute, Severity: "error", Owner: string(diagnosis.MSP)}
+
+// Self takes what is wrong with the daemon, by a word; an empty sentence: nothing is. It
+// is to be called every now and then.
+func (f *Fold) Self(word, sentence string, now collectors.Stamp) {
+	f.advance(now)
+	r := *f.daemon
+	r.Summary = strings.NewReplacer("{", "(", "}", ")").Replace(sentence)
+	c := f.conds[keyOf(&r, Host, word)]
+	if c == nil && sentence == "" {
+		return
+	}
+	if c = f.condition(&r, nil, Host, word); c == nil {
+		return
+	}
+	n := 0.
+	if sentence != "" {
+		n = 1
+	}
+	f.weigh(c, n, &collectors.Series{Metric: word}, now)
+}
+
 // arise begins a condition's incident.
 func (f *Fold) arise(c *condition, since collectors.Stamp) {
 	if c.state != Down {
@@ -200,7 +224,7 @@ func (f *Fold) tickConditions() {
 
 // keepConditions ends those of rules and sources that are not there any more.
 func (f *Fold) keepConditions() {
-	rules := map[string]*compiled{}
+	rules := map[string]*compiled{f.daemon.Name: f.daemon}
 	for _, r := range f.rules {
 		rules[r.Name] = r
 	}
@@ -210,7 +234,9 @@ func (f *Fold) keepConditions() {
 		r := rules[c.rule.Name]
 		stays := r != nil && (c.device == Host || s != nil && r.concerns(&s.Watched, nameOf(s.Source)))
 		if stays {
-			c.rule = r
+			if r != f.daemon {
+				c.rule = r
+			}
 			kept = append(kept, c)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -353,6 +354,9 @@ func (e *Engine) Silence(s Silence) (string, error) {
 	case len(e.kept.Silences) >= maxWindows:
 		return "", errFull
 	}
+	if err := e.known(s.Scope); err != nil {
+		return "", err
+	}
 	s.ID = e.newID("s", func(id string) bool {
 		return slices.ContainsFunc(e.kept.Silences, func(x Silence) bool { return x.ID == id })
 	})
@@ -375,12 +379,44 @@ func (e *Engine) AddWindow(w Window) (string, error) {
 	case len(e.kept.Windows) >= maxWindows:
 		return "", errFull
 	}
+	if err := e.known(w.Scope); err != nil {
+		return "", err
+	}
 	w.ID = e.newID("m", func(id string) bool {
 		return slices.ContainsFunc(e.kept.Windows, func(x Window) bool { return x.ID == id })
 	})
 	w.Approved, w.Name, w.By = t.UTC(), collectors.Clip(w.Name, 64), collectors.Clip(w.By, 64)
 	e.kept.Windows, e.fresh = append(e.kept.Windows, w), true
 	return w.ID, nil
+}
+
+// known tells whether all of a scope is something that is watched.
+func (e *Engine) known(scope []string) error {
+	for _, s := range scope {
+		if e.fold.sources[s] == nil && e.fold.find(s) == nil && s != Host {
+			return fmt.Errorf("nothing that is watched is called %q", collectors.Clip(strings.TrimPrefix(s, "device/"), 80))
+		}
+	}
+	return nil
+}
+
+// Self says what is wrong with the daemon itself, by a word for it; an empty sentence:
+// nothing is.
+func (e *Engine) Self(word, sentence string) {
+	now := e.opt.Clock.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fold.Self(word, sentence, now)
+}
+
+// Overflow says, in a sentence, that there is more than is watched; empty: there is not.
+func (e *Engine) Overflow() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fold.over == 0 {
+		return ""
+	}
+	return "There is more than incidents are made of: some sources, ports or readings are left out."
 }
 
 // newID gives a short one that is unique at this box: by the wall clock, so that it is

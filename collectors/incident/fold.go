@@ -24,11 +24,13 @@ type Fold struct {
 	left    map[string]*running            // by ID: of sources that are not known (yet)
 	layouts map[*collectors.Schema]*layout // what there is to look at in batches
 	link    bool                           // the box's own link is up
+	dark    bool                           // carrier has said that it is not
 	linkAt  collectors.Stamp               // since when
 	verdict diagnosis.Verdict              // the last
 	wiring  Wiring
 	silent  func(*Incident) string // who holds back notices of it
 	rules   []*compiled
+	daemon  *compiled                    // of what is wrong with the daemon
 	ports   map[string]*port             // by source
 	conds   map[string]*condition        // by key
 	judged  []*condition                 // all of them, in the order in which they came up
@@ -73,6 +75,7 @@ type source struct {
 func NewFold(set Settings) *Fold {
 	f := &Fold{set: set, now: set.Start, sources: map[string]*source{}, feeds: map[string]feed{}, open: map[string]*running{},
 		left: map[string]*running{}, layouts: map[*collectors.Schema]*layout{}, ports: map[string]*port{}, conds: map[string]*condition{}, link: true}
+	f.daemon, _ = daemonRule.compile() // it has nothing that could not be compiled
 	f.Apply(Plan{})
 	return f
 }
@@ -176,6 +179,7 @@ func (f *Fold) Observe(b *collectors.Batch) {
 		defer f.look(l, b) // after the device's own state
 	}
 	if !ok {
+		f.carrier(b)
 		return
 	}
 	m := &x.source.means[x.means]
@@ -189,6 +193,31 @@ func (f *Fold) Observe(b *collectors.Batch) {
 	}
 	m.add(e, b.At, x.source.interval())
 	f.settle(x.source)
+}
+
+// carrier learns from the box's own readings that none of its ports has a link, where
+// nobody has said so before.
+func (f *Fold) carrier(b *collectors.Batch) {
+	if b.Schema == nil || len(b.Values) != len(b.Schema.Series) || b.Source != Host {
+		return
+	}
+	ports, links := 0, 0
+	for i := range b.Values {
+		if b.Schema.Series[i].Metric == "node_network_carrier" && !b.Values[i].Missing() {
+			ports++
+			if n, _ := b.Values[i].Float(b.Schema.Series[i].Kind); n != 0 {
+				links++
+			}
+		}
+	}
+	switch {
+	case ports > 0 && links == 0 && f.link:
+		f.Link(false, b.At)
+		f.dark = true
+	case links > 0 && f.dark:
+		f.Link(true, b.At)
+		f.dark = false
+	}
 }
 
 // Tick lets time pass.

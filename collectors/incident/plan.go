@@ -76,6 +76,7 @@ const (
 	updateFirst  = time.Minute      // after an opening, at the earliest, and then
 	updateEvery  = 30 * time.Minute
 	checkpoints  = 24 * time.Hour
+	bootTime     = 5 * time.Minute  // of the box, after a power cut: switches take longer to come up than it does
 	verdictTime  = 45 * time.Second // that a verdict takes
 	forgotten    = time.Hour        // after a start; then what nobody watches any more is over
 	linkGrace    = 30 * time.Second // the box's own link is down for so long before that is an incident without a verdict

@@ -204,6 +204,9 @@ func (f *Fold) dead(parents []string) (incident string, dead bool) {
 // alone tells whether a source's parents have nothing to do with its being down: of
 // each group one has answered since, or they have had their time.
 func (f *Fold) alone(s *source, x findings) bool {
+	if f.now < stamps(bootTime) {
+		return false
+	}
 	if f.now-s.held >= stamps(3*s.interval()+margin) {
 		return true // whatever the others wait for
 	}
