@@ -106,6 +106,13 @@ func (n *notices) apply(site *config.Site) {
 	n.unheard = nil
 }
 
+// hear takes what the engine of incidents tells.
+func (n *notices) hear(_ []incident.Edge, cs []incident.Change) {
+	for _, c := range cs {
+		n.Notify(c)
+	}
+}
+
 // Notify hears of a change of an incident; it never blocks.
 func (n *notices) Notify(c incident.Change) {
 	n.mu.Lock()

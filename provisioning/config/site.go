@@ -13,6 +13,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/incident"
 	"github.com/siteprobe/siteprobe/collectors/notify"
 	"github.com/siteprobe/siteprobe/collectors/runbook"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
@@ -27,26 +28,28 @@ import (
 
 // Site is a whole site file, valid, with its defaults and secrets filled in.
 type Site struct {
-	Info        Info             `yaml:"site"`
-	Scope       scope.Config     `yaml:"scope"`
-	Credentials []Credential     `yaml:"credentials"`
-	Defaults    Defaults         `yaml:"defaults"`
-	Devices     []Device         `yaml:"devices"`
-	Profiles    string           `yaml:"profiles"` // the folder of the user's device profiles, absolute
-	Discovery   discovery.Config `yaml:"discovery"`
-	Checks      []check.Config   `yaml:"checks"`
-	Agreements  []sla.Config     `yaml:"agreements"` // service levels
-	Topology    topology.Config  `yaml:"topology"`
-	Clock       host.ClockConfig `yaml:"clock"`
-	Notices     []notify.Config  `yaml:"notices"`
-	Runbooks    string           `yaml:"runbooks"` // the folder of the MSP's runbook cards, absolute
-	Buffer      buffer.Config    `yaml:"buffer"`
-	Uplink      uplink.Config    `yaml:"uplink"`
-	Metrics     Metrics          `yaml:"metrics"`
-	Traps       trap.Config      `yaml:"traps"`
-	Syslog      syslog.Config    `yaml:"syslog"`
-	Heartbeats  heartbeat.Config `yaml:"heartbeats"`
-	Limits      schedule.Config  `yaml:"limits"`
+	Info        Info                   `yaml:"site"`
+	Scope       scope.Config           `yaml:"scope"`
+	Credentials []Credential           `yaml:"credentials"`
+	Defaults    Defaults               `yaml:"defaults"`
+	Devices     []Device               `yaml:"devices"`
+	Profiles    string                 `yaml:"profiles"` // the folder of the user's device profiles, absolute
+	Discovery   discovery.Config       `yaml:"discovery"`
+	Checks      []check.Config         `yaml:"checks"`
+	Agreements  []sla.Config           `yaml:"agreements"` // service levels
+	Topology    topology.Config        `yaml:"topology"`
+	Clock       host.ClockConfig       `yaml:"clock"`
+	Notices     []notify.Config        `yaml:"notices"`
+	Runbooks    string                 `yaml:"runbooks"` // the folder of the MSP's runbook cards, absolute
+	Buffer      buffer.Config          `yaml:"buffer"`
+	Uplink      uplink.Config          `yaml:"uplink"`
+	Metrics     Metrics                `yaml:"metrics"`
+	Traps       trap.Config            `yaml:"traps"`
+	Syslog      syslog.Config          `yaml:"syslog"`
+	Heartbeats  heartbeat.Config       `yaml:"heartbeats"`
+	Incidents   incident.Config        `yaml:"incidents"`
+	Maintenance []incident.Maintenance `yaml:"maintenance"`
+	Limits      schedule.Config        `yaml:"limits"`
 
 	// Warnings are what is worth a look but does not keep the site file from
 	// being used.
