@@ -34,7 +34,8 @@ func adoptCommand(path *string) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return changeBook(c, path, func(b *discovery.Book, taken discovery.Taken) error {
+			var done []string // told once it is kept
+			err := changeBook(c, path, func(b *discovery.Book, taken discovery.Taken) error {
 				if all {
 					for i := range b.Devices {
 						if d := &b.Devices[i]; d.Adoptable() {
@@ -59,13 +60,14 @@ func adoptCommand(path *string) *cobra.Command {
 					if d.Credential == "" {
 						how = "by ping only: no credential fitted"
 					}
-					fmt.Fprintf(c.OutOrStdout(), "%s is polled at %s, %s\n", d.Name, d.Address, how)
+					done = append(done, fmt.Sprintf("%s is polled at %s, %s", d.Name, d.Address, how))
 				}
 				if len(args) == 0 {
-					fmt.Fprintln(c.OutOrStdout(), "there is no candidate that a credential fits")
+					done = append(done, "there is no candidate that a credential fits")
 				}
 				return nil
 			})
+			return tell(c, done, err)
 		},
 	}
 	c.Flags().StringVar(&as, "as", "", "the name to poll it under")
@@ -79,18 +81,31 @@ func forgetCommand(path *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "forget NAME|ADDRESS...", Short: "Poll adopted devices no longer, and forget them", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return changeBook(c, path, func(b *discovery.Book, _ discovery.Taken) error {
+			var done []string
+			err := changeBook(c, path, func(b *discovery.Book, _ discovery.Taken) error {
 				for _, text := range args {
 					d, err := b.Forget(text)
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(c.OutOrStdout(), "%s (%s) is forgotten\n", d.Title(), d.Address)
+					done = append(done, fmt.Sprintf("%s (%s) is forgotten", d.Title(), d.Address))
 				}
 				return nil
 			})
+			return tell(c, done, err)
 		},
 	}
+}
+
+// tell says what was done, unless all of it was undone.
+func tell(c *cobra.Command, done []string, err error) error {
+	if err != nil {
+		return err
+	}
+	for _, line := range done {
+		fmt.Fprintln(c.OutOrStdout(), line)
+	}
+	return nil
 }
 
 // changeBook changes the registry, all or nothing. What cannot be done with what is

@@ -58,6 +58,7 @@ func (p *parsing) check(s *Site) {
 			p.known(devices.node.item(i).get("parent"), join(devices.path(i), "parent"), []string{d.Parent}, devices, "device")
 		}
 	}
+	p.agreements(s, devices, checks)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)
