@@ -14,6 +14,7 @@
 //	siteprobe inventory      what is there, for a CMDB or a bill
 //	siteprobe topology       which port of which device goes where
 //	siteprobe where          where a MAC, an address or a device is plugged in
+//	siteprobe sla            service levels, and a report of them
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -104,12 +105,16 @@ func newRoot(siteFile string) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var path string
 	root.PersistentFlags().StringVarP(&path, "config", "c", siteFile, "the site file")
-	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path), eventsCommand(&path))
-	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
-	root.AddCommand(topologyCommand(&path), whereCommand(&path))
-	root.AddCommand(snmpCommand(&path), profileCommand(&path), &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
-	})
+	p := &path
+	root.AddCommand(
+		runCommand(p), checkConfigCommand(p), pollCommand(p), statusCommand(p),
+		historyCommand(p), eventsCommand(p), slaCommand(p),
+		discoverCommand(p), adoptCommand(p), forgetCommand(p), inventoryCommand(p),
+		topologyCommand(p), whereCommand(p),
+		snmpCommand(p), profileCommand(p),
+		&cobra.Command{
+			Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+			Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
+		})
 	return root
 }

@@ -74,7 +74,7 @@ func (d *appliance) status() *wire.Status {
 	now := time.Now()
 	s := &wire.Status{
 		Site: d.name.Probe(), Version: version, Time: rfc3339(now), Started: rfc3339(d.started), Online: true,
-		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: []string{}, Trouble: []wire.Trouble{},
+		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: []wire.Incident{}, Trouble: []wire.Trouble{},
 	}
 	s.Devices.Found = int(d.jobs.found.Load())
 	if sender != nil {
