@@ -157,7 +157,7 @@ func build(source string, labels []collectors.Label, cfg Config, dialer Dialer, 
 	case cfg.HTTP != nil:
 		metrics, c.probe = httpMetrics(), newHTTP(*cfg.HTTP, dialer, opts.Now)
 	case cfg.DNS != nil:
-		metrics, c.probe = dnsMetrics(), newDNS(*cfg.DNS, dialer)
+		metrics, c.probe = dnsMetrics(*cfg.DNS), newDNS(*cfg.DNS, dialer)
 	case cfg.TLS != nil:
 		metrics, c.probe = tlsMetrics(), newTLS(*cfg.TLS, dialer, opts.Now)
 	case cfg.NTP != nil:

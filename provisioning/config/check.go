@@ -52,6 +52,9 @@ func (p *parsing) check(s *Site) {
 			p.known(n.get("device"), join(checks.path(i), "device"), []string{c.Device}, devices, "device")
 		}
 	}
+	for _, j := range s.Heartbeats.Jobs {
+		checked[j.Device] = true
+	}
 	for i, d := range s.Devices {
 		p.device(s, devices.node.item(i), devices.path(i), d, checked[d.Name])
 		p.known(devices.node.item(i).get("credentials"), join(devices.path(i), "credentials"), d.Credentials, credentials, "credential")
