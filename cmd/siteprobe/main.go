@@ -15,6 +15,9 @@
 //	siteprobe topology       which port of which device goes where
 //	siteprobe where          where a MAC, an address or a device is plugged in
 //	siteprobe sla            service levels, and a report of them
+//	siteprobe incidents      what is broken, since when and whose it is
+//	siteprobe maintenance    times of work, in which nobody is called
+//	siteprobe silence        hold back notices
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -110,6 +113,7 @@ func newRoot(siteFile string) *cobra.Command {
 		runCommand(p), checkConfigCommand(p), pollCommand(p), statusCommand(p),
 		historyCommand(p), eventsCommand(p), slaCommand(p),
 		discoverCommand(p), adoptCommand(p), forgetCommand(p), inventoryCommand(p),
+		incidentsCommand(p), maintenanceCommand(p), silenceCommand(p),
 		topologyCommand(p), whereCommand(p),
 		snmpCommand(p), profileCommand(p),
 		&cobra.Command{

@@ -20,8 +20,10 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/incident"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/collectors/topology"
@@ -73,10 +75,15 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if offset, ok := buf.KnownOffset(); ok {
 		clock.Recall(offset)
 	}
-	seen := newTracker(buf.Add)
+	wires := &wiring{}
+	engine := incident.NewEngine(incident.Options{Clock: clock, Dir: dataDir(site), Zone: site.Info.Location(), Blame: blame, Wiring: wires.read, Add: buf.Add, Log: log})
+	seen := newTracker(func(b collectors.Batch) {
+		engine.Observe(b)
+		buf.Add(b)
+	})
 	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
 	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock, log), started: time.Now(),
-		receivers: newReceivers(dataDir(site), clock, buf, log)}
+		engine: engine, wiring: wires, receivers: newReceivers(dataDir(site), clock, buf, log)}
 	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
 		log.Warn("what was learned of devices", "error", err)
 	}
@@ -84,21 +91,28 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if d.jobs.topology, err = topology.OpenStore(topologyFile(site)); err != nil {
 		log.Warn("what was known of neighbours", "error", err)
 	}
+	wires.store = d.jobs.topology
 	if err := d.schedule(site); err != nil {
 		return errors.Join(&exit{usage, err}, buf.Close())
 	}
 
-	var senders, others, collecting sync.WaitGroup
+	var senders, others, collecting, incidents sync.WaitGroup
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
 	others.Go(func() { d.serve(serving, site) })
 	others.Go(func() { d.watchdog(serving) })
+	incidents.Go(func() { _ = engine.Run(watching) }) // it has no error
+	incidents.Go(func() { d.watchSelf(watching) })
 	others.Go(func() { clock.AskServers(serving, site.Clock.NTP, log) })
 	others.Go(func() { d.jobs.memory.Run(serving, log) })
 	stopSending, err := d.startSender(&senders, site.Uplink)
 	if err != nil {
 		stopServing()
+		stopWatching()
 		others.Wait()
+		incidents.Wait()
 		return errors.Join(&exit{usage, err}, buf.Close())
 	}
 	var schedErr error
@@ -124,12 +138,15 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	collecting.Wait()
 	socketsErr := d.jobs.close()
 	d.receivers.close()
+	stopWatching()
+	incidents.Wait()
+	engineErr := engine.Close()
 	flushErr := buf.Flush()
 	stopSending()
 	senders.Wait()
 	stopServing()
 	others.Wait()
-	return errors.Join(schedErr, socketsErr, flushErr, buf.Close())
+	return errors.Join(schedErr, socketsErr, engineErr, flushErr, buf.Close())
 }
 
 // appliance is what a running daemon is made of.
@@ -143,6 +160,8 @@ type appliance struct {
 	seen    *tracker
 	jobs    *jobs
 	started time.Time
+	engine  *incident.Engine
+	wiring  *wiring
 
 	receivers *receivers
 
@@ -162,6 +181,7 @@ func (d *appliance) schedule(site *config.Site) error {
 	}
 	d.jobs.retire()
 	d.seen.expect(js)
+	d.watch(site)
 	return nil
 }
 
@@ -233,6 +253,9 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	return stopSending
 }
 
+// stages are those of the flow whose beats are watched.
+var stages = [3]string{"collectors", "buffer", "uplink"}
+
 // watchdog tells systemd that the daemon lives, but only while every stage of the
 // flow advances.
 func (d *appliance) watchdog(ctx context.Context) {
@@ -252,7 +275,7 @@ func (d *appliance) watchdog(ctx context.Context) {
 		}
 		now := d.beats()
 		stuck := ""
-		for i, stage := range []string{"collectors", "buffer", "uplink"} {
+		for i, stage := range stages {
 			if now[i] == last[i] {
 				stuck = stage
 			}
@@ -270,7 +293,11 @@ func (d *appliance) beats() [3]uint64 {
 	d.mu.Lock()
 	s := d.sender
 	d.mu.Unlock()
-	return [3]uint64{d.sched.Beat(), uint64(d.buf.Beat()), uint64(s.Beat())}
+	out := [3]uint64{d.sched.Beat(), uint64(d.buf.Beat())}
+	if s != nil {
+		out[2] = uint64(s.Beat())
+	}
+	return out
 }
 
 func notify(log *slog.Logger, state string) {

@@ -59,6 +59,7 @@ func (p *parsing) check(s *Site) {
 		}
 	}
 	p.agreements(s, devices, checks)
+	p.incidents(s, devices)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)

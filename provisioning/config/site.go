@@ -12,6 +12,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/check"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/incident"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/sla"
@@ -24,23 +25,25 @@ import (
 
 // Site is a whole site file, valid, with its defaults and secrets filled in.
 type Site struct {
-	Info        Info             `yaml:"site"`
-	Scope       scope.Config     `yaml:"scope"`
-	Credentials []Credential     `yaml:"credentials"`
-	Defaults    Defaults         `yaml:"defaults"`
-	Devices     []Device         `yaml:"devices"`
-	Profiles    string           `yaml:"profiles"` // the folder of the user's device profiles, absolute
-	Discovery   discovery.Config `yaml:"discovery"`
-	Checks      []check.Config   `yaml:"checks"`
-	Agreements  []sla.Config     `yaml:"agreements"` // service levels
-	Topology    topology.Config  `yaml:"topology"`
-	Clock       host.ClockConfig `yaml:"clock"`
-	Buffer      buffer.Config    `yaml:"buffer"`
-	Uplink      uplink.Config    `yaml:"uplink"`
-	Metrics     Metrics          `yaml:"metrics"`
-	Traps       trap.Config      `yaml:"traps"`
-	Syslog      syslog.Config    `yaml:"syslog"`
-	Limits      schedule.Config  `yaml:"limits"`
+	Info        Info                   `yaml:"site"`
+	Scope       scope.Config           `yaml:"scope"`
+	Credentials []Credential           `yaml:"credentials"`
+	Defaults    Defaults               `yaml:"defaults"`
+	Devices     []Device               `yaml:"devices"`
+	Profiles    string                 `yaml:"profiles"` // the folder of the user's device profiles, absolute
+	Discovery   discovery.Config       `yaml:"discovery"`
+	Checks      []check.Config         `yaml:"checks"`
+	Agreements  []sla.Config           `yaml:"agreements"` // service levels
+	Topology    topology.Config        `yaml:"topology"`
+	Clock       host.ClockConfig       `yaml:"clock"`
+	Buffer      buffer.Config          `yaml:"buffer"`
+	Uplink      uplink.Config          `yaml:"uplink"`
+	Metrics     Metrics                `yaml:"metrics"`
+	Traps       trap.Config            `yaml:"traps"`
+	Syslog      syslog.Config          `yaml:"syslog"`
+	Limits      schedule.Config        `yaml:"limits"`
+	Incidents   incident.Config        `yaml:"incidents"`
+	Maintenance []incident.Maintenance `yaml:"maintenance"`
 
 	// Warnings are what is worth a look but does not keep the site file from
 	// being used.
