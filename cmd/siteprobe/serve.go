@@ -31,6 +31,7 @@ func (d *appliance) serve(ctx context.Context, site *config.Site) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(d.status()) // the client has gone
 	})
+	mux.HandleFunc("GET /diagnosis", d.line.serve)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	path := controlSocket(dataDir(site))
@@ -77,6 +78,7 @@ func (d *appliance) status() *wire.Status {
 		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: []string{}, Trouble: []wire.Trouble{},
 	}
 	s.Devices.Found = int(d.jobs.found.Load())
+	s.Verdict = d.line.verdict()
 	if sender != nil {
 		s.Uplink = sender.State()
 	}

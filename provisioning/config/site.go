@@ -10,6 +10,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors/check"
+	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
@@ -34,6 +35,7 @@ type Site struct {
 	Checks      []check.Config   `yaml:"checks"`
 	Agreements  []sla.Config     `yaml:"agreements"` // service levels
 	Topology    topology.Config  `yaml:"topology"`
+	Diagnosis   diagnosis.Config `yaml:"diagnosis"`
 	Clock       host.ClockConfig `yaml:"clock"`
 	Buffer      buffer.Config    `yaml:"buffer"`
 	Uplink      uplink.Config    `yaml:"uplink"`
@@ -62,13 +64,14 @@ const DefaultProfiles = "/etc/siteprobe/profiles.d"
 // defaults is what applies where the site file says nothing.
 func defaults() Site {
 	return Site{
-		Info:     Info{Timezone: "UTC", Internet: InternetFull},
-		Profiles: DefaultProfiles,
-		Defaults: Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
-		Topology: topology.DefaultConfig(),
-		Buffer:   buffer.DefaultConfig(),
-		Uplink:   uplink.DefaultConfig(),
-		Limits:   schedule.DefaultConfig(),
+		Info:      Info{Timezone: "UTC", Internet: InternetFull},
+		Profiles:  DefaultProfiles,
+		Defaults:  Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
+		Topology:  topology.DefaultConfig(),
+		Diagnosis: diagnosis.DefaultConfig(),
+		Buffer:    buffer.DefaultConfig(),
+		Uplink:    uplink.DefaultConfig(),
+		Limits:    schedule.DefaultConfig(),
 	}
 }
 
