@@ -17,6 +17,7 @@ func (p *parsing) check(s *Site) {
 	p.section("scope", s.Scope)
 	p.section("defaults", s.Defaults)
 	p.section("topology", s.Topology)
+	p.section("diagnosis", s.Diagnosis)
 	p.section("clock", s.Clock)
 	p.section("buffer", s.Buffer)
 	p.section("uplink", s.Uplink)
