@@ -84,11 +84,24 @@ func unmeasured(e *collectors.Event, hd *block.Head, at collectors.Stamp, clocks
 // than from, the newest block first, with heads whose clock is corrected; only those
 // of one source, unless that is empty. An f that returns errEnough has had enough.
 func (t *Tx) events(ctx context.Context, probe int64, source string, from int64, f func(*block.Head, *collectors.Batch) error) error {
-	clocks := t.Clocks(probe)
-	var of func(*block.Cover) bool // nil: of all
+	var wants func(*block.Cover) bool // nil: all
 	if source != "" {
-		of = func(c *block.Cover) bool { return c.Source == source }
+		wants = func(c *block.Cover) bool { return c.Source == source }
 	}
+	return t.eventSections(ctx, probe, from, wants, func(hd *block.Head, s *block.Section) error {
+		for j := range s.Batches {
+			if err := f(hd, &s.Batches[j]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eventSections is events by whole sections, and only those that wants chooses (nil:
+// all).
+func (t *Tx) eventSections(ctx context.Context, probe, from int64, wants func(*block.Cover) bool, f func(*block.Head, *block.Section) error) error {
+	clocks := t.Clocks(probe)
 	return t.each("SELECT seq, head, body FROM block WHERE probe=? AND class=? AND t1>=? ORDER BY t1 DESC", []any{probe, block.Events, from},
 		func(scan func(...any) error) error {
 			var seq int64
@@ -109,7 +122,7 @@ func (t *Tx) events(ctx context.Context, probe int64, source string, from int64,
 			if err := clocks.Correct(hd); err != nil {
 				return err
 			}
-			sections, _, err := t.s.codec.Decode(b, t.Schema, of)
+			sections, _, err := t.s.codec.Decode(b, t.Schema, wants)
 			if err != nil {
 				return nil
 			}
@@ -118,9 +131,9 @@ func (t *Tx) events(ctx context.Context, probe int64, source string, from int64,
 					for k := range sections[i].Batches[j].Events {
 						Retime(&sections[i].Batches[j].Events[k], hd.Offset-kept)
 					}
-					if err := f(hd, &sections[i].Batches[j]); err != nil {
-						return err
-					}
+				}
+				if err := f(hd, &sections[i]); err != nil {
+					return err
 				}
 			}
 			return nil

@@ -53,9 +53,13 @@ func (a *access) flags(c *cobra.Command) {
 // settings reads the site file, where there is one, and the profiles. Only the
 // site file that was not asked for by name may be missing.
 func (a *access) settings(c *cobra.Command) (*config.Site, *profile.Set, error) {
-	site, err := load(config.Loader{WithoutSecrets: !a.siteSecrets()}, *a.path)
+	site, err := loadAll(config.Loader{WithoutSecrets: !a.siteSecrets()}, *a.path)
 	if errors.Is(err, os.ErrNotExist) && !c.Flags().Changed("config") {
 		site, err = nil, nil
+	}
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(*a.path, "/.") {
+		// Somebody may be used to -c COMMUNITY: what was typed is not repeated.
+		return nil, nil, &exit{usage, errors.New("there is no such site file: -c names the site file here, not a community (--community-file, SITEPROBE_COMMUNITY)")}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -113,7 +117,7 @@ func (a *access) dial(c *cobra.Command, site *config.Site, set *profile.Set, to 
 	return client, nil
 }
 
-// deviceOf finds a device of the site file by its name or address.
+// deviceOf finds a device that is polled by its name or address.
 func deviceOf(site *config.Site, to string) (config.Device, bool) {
 	if site == nil {
 		return config.Device{}, false
@@ -122,7 +126,7 @@ func deviceOf(site *config.Site, to string) (config.Device, bool) {
 		return d, true
 	}
 	for _, d := range site.Devices {
-		if d.Address == to {
+		if d.Address == to || d.Host() == to {
 			return d, true
 		}
 	}

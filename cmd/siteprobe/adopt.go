@@ -13,10 +13,13 @@ import (
 func adoptCommand(path *string) *cobra.Command {
 	var as string
 	var follow, all bool
+	var labels map[string]string
 	c := &cobra.Command{
 		Use: "adopt NAME|ADDRESS...", Short: "Poll devices that were found",
 		Long: "Have candidates polled from now on, under the name that they give themselves or that of --as, with the credential that\n" +
-			"fitted. A daemon that runs takes it up by itself. --follow has an adopted device that has moved polled where it is now.",
+			"fitted. A daemon that runs takes it up by itself. --follow has an adopted device that has moved polled where it is now.\n" +
+			"--label gives it labels, also one that is adopted already, for its readings, the inventory and a bill; an empty value takes\n" +
+			"one away: --label contract=gold,cmdb_id=4711",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case all && (len(args) > 0 || as != "" || follow):
@@ -31,10 +34,11 @@ func adoptCommand(path *string) *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return changeBook(c, path, func(b *discovery.Book, taken discovery.Taken) error {
+			var done []string // told once it is kept
+			err := changeBook(c, path, func(b *discovery.Book, taken discovery.Taken) error {
 				if all {
 					for i := range b.Devices {
-						if d := &b.Devices[i]; d.State == discovery.Candidate && d.SNMP && d.Credential != "" && !d.Gone {
+						if d := &b.Devices[i]; d.Adoptable() {
 							args = append(args, d.ID)
 						}
 					}
@@ -46,6 +50,9 @@ func adoptCommand(path *string) *cobra.Command {
 						}
 						return b.Adopt(text, as, taken)
 					}()
+					if err == nil {
+						err = d.Label(labels)
+					}
 					if err != nil {
 						return err
 					}
@@ -53,16 +60,18 @@ func adoptCommand(path *string) *cobra.Command {
 					if d.Credential == "" {
 						how = "by ping only: no credential fitted"
 					}
-					fmt.Fprintf(c.OutOrStdout(), "%s is polled at %s, %s\n", d.Name, d.Address, how)
+					done = append(done, fmt.Sprintf("%s is polled at %s, %s", d.Name, d.Address, how))
 				}
 				if len(args) == 0 {
-					fmt.Fprintln(c.OutOrStdout(), "there is no candidate that a credential fits")
+					done = append(done, "there is no candidate that a credential fits")
 				}
 				return nil
 			})
+			return tell(c, done, err)
 		},
 	}
 	c.Flags().StringVar(&as, "as", "", "the name to poll it under")
+	c.Flags().StringToStringVar(&labels, "label", nil, "NAME=VALUE, such as contract=gold; may be repeated")
 	c.Flags().BoolVar(&follow, "follow", false, "poll an adopted device at the address where it was found")
 	c.Flags().BoolVar(&all, "all", false, "all candidates that a credential fits")
 	return c
@@ -72,18 +81,31 @@ func forgetCommand(path *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "forget NAME|ADDRESS...", Short: "Poll adopted devices no longer, and forget them", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return changeBook(c, path, func(b *discovery.Book, _ discovery.Taken) error {
+			var done []string
+			err := changeBook(c, path, func(b *discovery.Book, _ discovery.Taken) error {
 				for _, text := range args {
 					d, err := b.Forget(text)
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(c.OutOrStdout(), "%s (%s) is forgotten\n", d.Title(), d.Address)
+					done = append(done, fmt.Sprintf("%s (%s) is forgotten", d.Title(), d.Address))
 				}
 				return nil
 			})
+			return tell(c, done, err)
 		},
 	}
+}
+
+// tell says what was done, unless all of it was undone.
+func tell(c *cobra.Command, done []string, err error) error {
+	if err != nil {
+		return err
+	}
+	for _, line := range done {
+		fmt.Fprintln(c.OutOrStdout(), line)
+	}
+	return nil
 }
 
 // changeBook changes the registry, all or nothing. What cannot be done with what is

@@ -13,19 +13,25 @@ import (
 	"github.com/siteprobe/siteprobe/provisioning/config"
 )
 
+// loadAll is load with the devices that were adopted, as the daemon polls them.
+func loadAll(l config.Loader, path string) (*config.Site, error) {
+	site, err := load(l, path)
+	if err != nil {
+		return nil, err
+	}
+	book, err := discovery.OpenRegistry(dataDir(site)).Read()
+	if err != nil {
+		return nil, &exit{unknown, err}
+	}
+	site, _ = withAdopted(site, &book)
+	return site, nil
+}
+
 // withAdopted gives the site with the devices that were adopted behind those of the
 // site file, which wins: an adopted device at the address of one of its, or of the
-// same name, is not polled twice. A device whose credential the site file no longer
-// has is not polled, and told of.
-func (j *jobs) withAdopted(site *config.Site) *config.Site {
-	if j.book == nil {
-		return site
-	}
-	book, err := j.book.Read()
-	if err != nil {
-		j.log.Error("adopted devices are not polled", "error", err)
-		return site
-	}
+// same name, is not polled twice. Nor is one whose credential the site file no longer
+// has; lacking names those.
+func withAdopted(site *config.Site, book *discovery.Book) (all *config.Site, lacking []*discovery.Device) {
 	out := *site
 	out.Devices = slices.Clone(site.Devices)
 	there := addressesOf(site)
@@ -35,18 +41,43 @@ func (j *jobs) withAdopted(site *config.Site) *config.Site {
 		if _, named := site.Device(d.Name); d.State != discovery.Adopted || same || named {
 			continue
 		}
-		x := config.Device{Name: d.Name, Address: addressOf(d.Address, site.Discovery.Port), Ping: d.Credential == ""}
+		x := config.Device{Name: d.Name, Address: addressOf(d.Address, site.Discovery.Port), Ping: d.Credential == "", Labels: d.Labels}
 		if !x.Ping {
 			if _, ok := site.Credential(d.Credential); !ok {
-				j.log.Error("an adopted device is not polled: the site file does not have its credential", "device", d.Name, "credential", d.Credential)
+				lacking = append(lacking, d)
 				continue
 			}
 			x.Credentials = []string{d.Credential}
 		}
 		out.Devices = append(out.Devices, x)
 	}
-	j.adopted = out.Devices[len(site.Devices):]
-	return &out
+	return &out, lacking
+}
+
+// withAdopted is the site with what the registry holds now, and tells of what is not
+// polled.
+func (j *jobs) withAdopted(site *config.Site) *config.Site {
+	if j.book == nil {
+		return site
+	}
+	book, err := j.book.Read()
+	if err != nil {
+		j.log.Error("adopted devices are not polled", "error", err)
+		return site
+	}
+	found := 0
+	for i := range book.Devices {
+		if book.Devices[i].Adoptable() {
+			found++
+		}
+	}
+	j.found.Store(int64(found))
+	all, lacking := withAdopted(site, &book)
+	for _, d := range lacking {
+		j.log.Error("an adopted device is not polled: the site file does not have its credential", "device", d.Name, "credential", d.Credential)
+	}
+	j.adopted = all.Devices[len(site.Devices):]
+	return all
 }
 
 // addressOf is an address as the site file has it, with SNMP's port where that is

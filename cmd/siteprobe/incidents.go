@@ -68,16 +68,17 @@ func (d *appliance) incidentsOpen() []shownIncident {
 	return out
 }
 
-// openIncidents are the lines of a status.
-func (d *appliance) openIncidents(now time.Time) []string {
-	out := []string{}
+// openIncidents are those of a status, the worst first.
+func (d *appliance) openIncidents() []wire.Incident {
+	out := []wire.Incident{}
 	for _, i := range d.incidentsOpen() {
-		line := fmt.Sprintf("%s (since %s, %s", i.Summary, since(rfc3339(i.First), now), i.Owner)
-		if i.Count > 1 {
-			line += fmt.Sprintf(", %d affected", i.Count)
-		}
-		out = append(out, line+")")
+		out = append(out, wire.Incident{ID: i.ID, Kind: i.Kind, Cause: i.Cause, Owner: i.Owner, Severity: i.Severity, Summary: i.Summary,
+			Source: i.Source, Affected: i.Count, Since: rfc3339(i.First), Silenced: i.Silenced})
 	}
+	worst := []string{collectors.Error.String(), collectors.Warning.String(), collectors.Info.String()}
+	slices.SortStableFunc(out, func(a, b wire.Incident) int {
+		return slices.Index(worst, a.Severity) - slices.Index(worst, b.Severity)
+	})
 	return out
 }
 

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -36,6 +37,7 @@ type jobs struct {
 	book     *discovery.Registry // nil: nothing is adopted
 	sweeps   bool                // devices are looked for
 	adopted  []config.Device     // that are polled
+	found    atomic.Int64        // devices that wait to be adopted
 	scope    scope.Config
 	dialer   *scope.Dialer
 	made     map[string]made // by source

@@ -7,6 +7,7 @@
 //	siteprobe poll           poll once and print the readings
 //	siteprobe status         what the daemon is doing
 //	siteprobe history        readings out of the local buffer
+//	siteprobe events         what happened, out of the local buffer
 //	siteprobe discover       look for devices now
 //	siteprobe adopt          poll devices that were found
 //	siteprobe forget         poll such devices no longer
@@ -16,6 +17,7 @@
 //	siteprobe incidents      what is broken, since when and whose it is
 //	siteprobe maintenance    times of work, in which nobody is called
 //	siteprobe silence        hold back notices
+//	siteprobe sla            service levels, and a report of them
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -106,13 +108,17 @@ func newRoot(siteFile string) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var path string
 	root.PersistentFlags().StringVarP(&path, "config", "c", siteFile, "the site file")
-	root.AddCommand(runCommand(&path), checkConfigCommand(&path), pollCommand(&path), statusCommand(&path), historyCommand(&path))
-	root.AddCommand(discoverCommand(&path), adoptCommand(&path), forgetCommand(&path), inventoryCommand(&path))
-	root.AddCommand(incidentsCommand(&path), maintenanceCommand(&path), silenceCommand(&path))
-	root.AddCommand(topologyCommand(&path), whereCommand(&path))
-	root.AddCommand(snmpCommand(&path), profileCommand(), &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
-	})
+	p := &path
+	root.AddCommand(
+		runCommand(p), checkConfigCommand(p), pollCommand(p), statusCommand(p),
+		historyCommand(p), eventsCommand(p), slaCommand(p),
+		discoverCommand(p), adoptCommand(p), forgetCommand(p), inventoryCommand(p),
+		topologyCommand(p), whereCommand(p),
+		incidentsCommand(p), maintenanceCommand(p), silenceCommand(p),
+		snmpCommand(p), profileCommand(p),
+		&cobra.Command{
+			Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+			Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "siteprobe", version) },
+		})
 	return root
 }

@@ -31,7 +31,7 @@ func pollCommand(path *string) *cobra.Command {
 				return err
 			}
 			clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
-			all := newJobs(clock, slog.New(slog.DiscardHandler))
+			all := newJobs(clock, slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
 			defer all.close()
 			all.book = discovery.OpenRegistry(dataDir(site))
 			js, err := all.of(site)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -16,14 +17,25 @@ import (
 	"github.com/siteprobe/siteprobe/provisioning/config"
 )
 
-func profileCommand() *cobra.Command {
+func profileCommand(path *string) *cobra.Command {
 	c := &cobra.Command{
 		Use: "profile", Short: "Check, list, show and try device profiles",
 		Long: "What a kind of device is asked for, and what the answers are called. The built-in profiles are in the program;\n" +
 			"your own are *.yaml in a folder, /etc/siteprobe/profiles.d if the site file names no other.",
 	}
 	var dir string
-	c.PersistentFlags().StringVar(&dir, "dir", config.DefaultProfiles, "the folder of your own profiles")
+	c.PersistentFlags().StringVar(&dir, "dir", "", "the folder of your own profiles (without it: the site file's)")
+	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if dir != "" {
+			return nil
+		}
+		site, err := load(config.Loader{WithoutSecrets: true}, *path)
+		if err != nil && c.Flags().Changed("config") {
+			return err
+		}
+		dir = profilesDir(site) // of a machine without a usable site file: where it is usually
+		return nil
+	}
 	c.AddCommand(checkProfileCommand(&dir), listProfilesCommand(&dir), showProfileCommand(&dir), testProfileCommand(&dir))
 	return c
 }
@@ -31,12 +43,18 @@ func profileCommand() *cobra.Command {
 func checkProfileCommand(dir *string) *cobra.Command {
 	var module string
 	c := &cobra.Command{
-		Use: "check FILE...", Short: "Name every mistake in profiles", Args: cobra.MinimumNArgs(1),
-		Long: "Read profiles, or with --module a module of snmp_exporter's snmp.yml, and name every mistake as file:line:column.\n" +
+		Use: "check [FILE...]", Short: "Name every mistake in profiles",
+		Long: "Read profiles (without a name: all of the folder), or with --module a module of snmp_exporter's snmp.yml, and name every mistake as file:line:column.\n" +
 			"What they extend is looked for beside them, then in the folder, then among the built-in ones. It exits with 2 when\n" +
 			"there are mistakes; warnings alone are fine.",
 		RunE: func(c *cobra.Command, files []string) error {
 			set, _ := profile.Open(*dir) // problems of other files are theirs
+			if len(files) == 0 {
+				var err error
+				if files, err = filepath.Glob(filepath.Join(*dir, "*.yaml")); err != nil || len(files) == 0 {
+					return &exit{usage, fmt.Errorf("there is no profile in %s; name the files", *dir)}
+				}
+			}
 			wrong := 0
 			for _, file := range files {
 				p, problems := readProfile(set, file, module)
@@ -45,6 +63,9 @@ func checkProfileCommand(dir *string) *cobra.Command {
 				}
 				if bad := mistakes(problems); bad > 0 {
 					wrong += bad
+				} else if p != nil && metricsOf(p) == 0 && module == "" && len(problems) > 0 {
+					wrong++ // nothing of it was understood
+					fmt.Fprintf(c.ErrOrStderr(), "%s: holds no metric; for a module of snmp_exporter's snmp.yml name it with --module\n", file)
 				} else if p != nil {
 					fmt.Fprintf(c.OutOrStdout(), "%s: fine: %s\n", file, count(metricsOf(p), "metric"))
 				}

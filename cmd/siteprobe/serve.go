@@ -75,8 +75,9 @@ func (d *appliance) status() *wire.Status {
 	now := time.Now()
 	s := &wire.Status{
 		Site: d.name.Probe(), Version: version, Time: rfc3339(now), Started: rfc3339(d.started), Online: true,
-		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: d.openIncidents(now), Trouble: []wire.Trouble{},
+		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: d.openIncidents(), Trouble: []wire.Trouble{},
 	}
+	s.Devices.Found = int(d.jobs.found.Load())
 	if sender != nil {
 		s.Uplink = sender.State()
 	}

@@ -185,3 +185,29 @@ func TestProfileTest(t *testing.T) {
 		t.Errorf("a walk that there is not: %+v", got)
 	}
 }
+
+// TestProfilesOfTheSite: `profile` reads the folder that the site file names.
+func TestProfilesOfTheSite(t *testing.T) {
+	dir := t.TempDir()
+	site := filepath.Join(dir, "site.yaml")
+	for file, text := range map[string]string{
+		site: "site: {id: a, tenant: b}\nscope: {managed: [192.0.2.0/24]}\nprofiles: " + filepath.Join(dir, "mine") + "\n",
+		filepath.Join(dir, "mine", "toaster.yaml"): "sysobjectid: 1.3.6.1.4.1.9999.7\nmetrics:\n  - symbol: {OID: 1.3.6.1.4.1.9999.1.0, name: crumbs}\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := call(t, "profile", "list", "-c", site); got.code != 0 || !strings.Contains(got.out, "toaster") {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, "profile", "check", "-c", site); got.code != 0 || !strings.Contains(got.out, "toaster.yaml: fine: 1 metric") {
+		t.Errorf("%+v", got)
+	}
+	if got := call(t, "profile", "check", "-c", site, "--dir", dir+"/none"); got.code != usage {
+		t.Errorf("an empty folder: %+v", got)
+	}
+}

@@ -140,6 +140,9 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		fmt.Fprintf(t, ", %d were not polled yet", s.Devices.Waiting)
 	}
 	fmt.Fprintln(t)
+	if s.Devices.Found > 0 {
+		fmt.Fprintf(t, "\t%d more were found and wait to be adopted (siteprobe discover, siteprobe adopt)\n", s.Devices.Found)
+	}
 	for _, d := range s.Devices.List {
 		if d.Result == "ok" {
 			continue
@@ -147,7 +150,14 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		fmt.Fprintf(t, "\t%s\n", joined("\t", d.Source, d.Result, collectors.Printable(d.Why)))
 	}
 	for _, x := range s.Incidents {
-		fmt.Fprintf(t, "incident\t%s\n", collectors.Printable(x))
+		line := x.Summary + " Since " + since(x.Since, now) + ", " + x.Owner
+		if x.Affected > 1 {
+			line += fmt.Sprintf(", %d affected", x.Affected)
+		}
+		if x.Silenced != "" {
+			line += ", " + x.Silenced
+		}
+		fmt.Fprintf(t, "incident\t%s\n", collectors.Printable(line))
 	}
 	for _, x := range s.Receivers {
 		fmt.Fprintf(t, "%s\tat %s: %d messages, %d events", collectors.Printable(x.Name), collectors.Printable(x.Listen), x.Messages, x.Events)

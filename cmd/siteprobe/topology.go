@@ -91,7 +91,7 @@ func (l *looking) flags(c *cobra.Command) {
 
 // look gets the graph.
 func (l *looking) look(ctx context.Context) error {
-	site, err := load(config.Loader{WithoutSecrets: !l.now}, *l.path)
+	site, err := loadAll(config.Loader{WithoutSecrets: !l.now}, *l.path)
 	if err != nil {
 		return err
 	}
@@ -260,6 +260,10 @@ func whereCommand(path *string) *cobra.Command {
 // nowhere says that something has no place, and what is known of it all the same.
 func (l *looking) nowhere(what string) error {
 	text := fmt.Sprintf("%s is seen nowhere (as of %s)", collectors.Printable(what), l.when())
+	if n := l.graph.Node(what); n != nil && n.Asked {
+		text = fmt.Sprintf("no link of %s is known (as of %s): it answers, but neither it nor a switch that was asked says where it is plugged in",
+			collectors.Printable(what), l.when())
+	}
 	if says := l.graph.Bindings(what); len(says) > 0 {
 		text += "\n  " + strings.Join(says, "\n  ") + "\n  but no switch that was asked has learned that address"
 	}

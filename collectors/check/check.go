@@ -65,6 +65,7 @@ type Check struct {
 	target  string
 	timeout time.Duration
 	layout  layout
+	found   found // for the kinds that find series
 	probe   probe
 }
 
@@ -118,6 +119,23 @@ func build(source string, labels []collectors.Label, cfg Config, dialer Dialer, 
 		metrics, c.probe = httpMetrics(), newHTTP(*cfg.HTTP, dialer, opts.Now)
 	case cfg.DNS != nil:
 		metrics, c.probe = dnsMetrics(), newDNS(*cfg.DNS, dialer)
+	case cfg.TLS != nil:
+		metrics, c.probe = tlsMetrics(), newTLS(*cfg.TLS, dialer, opts.Now)
+	case cfg.NTP != nil:
+		metrics, c.probe = ntpMetrics(), newNTP(*cfg.NTP, dialer)
+	case cfg.Banner != nil:
+		metrics, c.probe = bannerMetrics(), newBanner(*cfg.Banner, dialer, opts.Now)
+	case cfg.LDAP != nil:
+		metrics, c.probe = ldapMetrics(), newLDAP(*cfg.LDAP, dialer, opts.Now)
+	case cfg.Prometheus != nil:
+		metrics, c.probe = prometheusMetrics(), newPrometheus(*cfg.Prometheus, append(labels, sorted(cfg.Labels)...), dialer, opts.Now)
+	case cfg.Systemd != nil:
+		metrics, c.probe = systemdMetrics(*cfg.Systemd), newSystemd(*cfg.Systemd)
+	case cfg.Path != nil:
+		metrics, c.probe = pathMetrics(), newPath(*cfg.Path, dialer, opts.Pinger)
+		c.timeout += cfg.Path.over() // its own patience begins with the last request
+	case cfg.Service != "":
+		metrics, c.probe = serviceMetrics(cfg.Service), newService(cfg.Service, dialer, opts.Now)
 	}
 	c.layout = newLayout(source, append(labels, sorted(cfg.Labels)...), metrics)
 	return c
@@ -158,7 +176,8 @@ func (c *Check) Collect(ctx context.Context, emit func(collectors.Batch)) error 
 		return err
 	}
 	r.set("probe_duration_seconds", "", seconds(took))
-	emit(collectors.Batch{Source: c.source, Schema: c.layout.schema, Values: r.values})
+	schema, values := c.found.with(c.layout, r)
+	emit(collectors.Batch{Source: c.source, Schema: schema, Values: values})
 	return nil
 }
 

@@ -116,13 +116,14 @@ func refuse(t *testing.T, c *Check) error {
 }
 
 // get returns a value as text, "" if it is missing. The name is that of a metric,
-// or metric/phase.
+// or metric/phase, or metric/value of any other label.
 func (r result) get(name string) string {
 	r.t.Helper()
 	metric, phase, _ := strings.Cut(name, "/")
 	for i := range r.batch.Schema.Series {
 		s := &r.batch.Schema.Series[i]
-		if s.Metric == metric && s.Label("phase") == phase {
+		of := func(l collectors.Label) bool { return l.Value == phase }
+		if s.Metric == metric && (s.Label("phase") == phase || phase != "" && slices.ContainsFunc(s.Labels, of)) {
 			return r.batch.Values[i].Format(s.Kind)
 		}
 	}
@@ -198,6 +199,12 @@ func TestOutOfScopeIsNotDown(t *testing.T) {
 		{HTTP: &HTTP{URL: "https://127.0.0.9/"}},
 		{DNS: &DNS{Server: "127.0.0.9", Name: "example.com"}},
 		{ICMP: &ICMP{Address: "127.0.0.9"}},
+		{TLS: &TLS{Address: "127.0.0.9:443"}},
+		{NTP: &NTP{Server: "127.0.0.9"}},
+		{Banner: &Banner{Protocol: "ssh", Address: "127.0.0.9:22"}},
+		{LDAP: &LDAP{Address: "127.0.0.9"}},
+		{Prometheus: &Prometheus{URL: "http://127.0.0.9/?token=hush", Metrics: []Pick{{Name: "x"}}}},
+		{Path: &Path{Address: "127.0.0.9"}},
 	} {
 		err := refuse(t, mustNew(t, cfg, d, Options{}))
 		if !errors.Is(err, ErrOutOfScope) || !strings.Contains(err.Error(), "127.0.0.9") || strings.Contains(err.Error(), "hush") {

@@ -17,8 +17,8 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
-// Config is one entry of the site file's checks. Exactly one of ICMP, TCP, HTTP
-// and DNS is set.
+// Config is one entry of the site file's checks. Exactly one of its kinds (ICMP,
+// TCP, ...) is set.
 type Config struct {
 	Name     string            `yaml:"name"`     // unique among the checks; its source is "check/NAME"
 	Device   string            `yaml:"device"`   // the device that the service runs on, if any
@@ -30,6 +30,49 @@ type Config struct {
 	TCP  *TCP  `yaml:"tcp"`
 	HTTP *HTTP `yaml:"http"`
 	DNS  *DNS  `yaml:"dns"`
+
+	TLS        *TLS        `yaml:"tls"`
+	NTP        *NTP        `yaml:"ntp"`
+	Banner     *Banner     `yaml:"banner"`
+	LDAP       *LDAP       `yaml:"ldap"`
+	Prometheus *Prometheus `yaml:"prometheus"`
+	Systemd    *Systemd    `yaml:"systemd"`
+	Path       *Path       `yaml:"path"`
+	Service    string      `yaml:"service"` // the name of a preset; see Services
+}
+
+// kind is what the settings of each kind of check can say.
+type kind interface {
+	Validate() error
+	// targets lists what is contacted, in that order, as "host" or "host:port", and
+	// the key of the site file that says so; empty for what is on this box.
+	targets() (key string, addresses []string)
+}
+
+// entry is a kind by its key in the site file; the kind is nil where it is not set.
+type entry struct {
+	key string
+	kind
+}
+
+func entryOf[K kind](key string, set *K) entry {
+	if set == nil {
+		return entry{key: key}
+	}
+	return entry{key, *set}
+}
+
+// kinds lists all there are.
+func (c Config) kinds() []entry {
+	s := entry{key: "service"}
+	if c.Service != "" {
+		s.kind = service(c.Service)
+	}
+	return []entry{
+		entryOf("icmp", c.ICMP), entryOf("tcp", c.TCP), entryOf("http", c.HTTP), entryOf("dns", c.DNS),
+		entryOf("tls", c.TLS), entryOf("ntp", c.NTP), entryOf("banner", c.Banner), entryOf("ldap", c.LDAP),
+		entryOf("prometheus", c.Prometheus), entryOf("systemd", c.Systemd), entryOf("path", c.Path), s,
+	}
 }
 
 // ICMP pings a host. It is up when at least one reply comes.
@@ -72,6 +115,10 @@ type DNS struct {
 	Type   string   `yaml:"type"`   // A (the default), AAAA, CNAME, MX, NS, PTR, SOA, SRV or TXT
 	Expect []string `yaml:"expect"` // the data of records, as in a zone file: 10.0.0.1, "10 mail.example.com."
 	Rcode  string   `yaml:"rcode"`  // NOERROR (the default), NXDOMAIN, REFUSED, ...
+
+	DNSSEC   bool   `yaml:"dnssec"`   // the answer must be validated (AD) or come with signatures
+	Bogus    string `yaml:"bogus"`    // a name signed wrongly on purpose: it must be SERVFAIL
+	NXDomain bool   `yaml:"nxdomain"` // a random name below Name must be NXDOMAIN: nobody rewrites
 }
 
 // Ping is a device that is only pinged: ping: true in the site file.
@@ -102,20 +149,15 @@ func (c Config) Validate() error {
 	}
 	n := 0
 	var err error
-	if c.ICMP != nil {
-		n, err = n+1, within("icmp", c.ICMP.Validate())
-	}
-	if c.TCP != nil {
-		n, err = n+1, within("tcp", c.TCP.Validate())
-	}
-	if c.HTTP != nil {
-		n, err = n+1, within("http", c.HTTP.Validate())
-	}
-	if c.DNS != nil {
-		n, err = n+1, within("dns", c.DNS.Validate())
+	var keys []string
+	for _, k := range c.kinds() {
+		keys = append(keys, k.key)
+		if k.kind != nil {
+			n, err = n+1, within(k.key, k.Validate())
+		}
 	}
 	if n != 1 {
-		return fmt.Errorf("exactly one of icmp, tcp, http and dns is needed, not %d of them", n)
+		return fmt.Errorf("exactly one of %s is needed, not %d of them", strings.Join(keys, ", "), n)
 	}
 	return err
 }
@@ -143,21 +185,46 @@ func (p Ping) check() Config {
 	return Config{Timeout: p.Timeout, Labels: p.Labels, ICMP: &ICMP{Address: address, Count: p.Count}}
 }
 
-// Target is what a valid check contacts first, as "host" or "host:port".
-func (c Config) Target() string {
-	switch {
-	case c.ICMP != nil:
-		return c.ICMP.Address
-	case c.TCP != nil:
-		return c.TCP.Address
-	case c.HTTP != nil:
-		if u, err := url.Parse(c.HTTP.URL); err == nil {
-			return hostPort(u)
+// Target is something that a check contacts.
+type Target struct {
+	Kind, Key string // where in the check the site file says so; Key may be empty
+	Address   string // "host" or "host:port"
+}
+
+// Targets lists what a valid check contacts, but for where a server redirects it.
+func (c Config) Targets() (out []Target) {
+	for _, k := range c.kinds() {
+		if k.kind == nil {
+			continue
 		}
-	case c.DNS != nil:
-		return c.DNS.address()
+		key, addresses := k.targets()
+		for _, a := range addresses {
+			out = append(out, Target{k.key, key, a})
+		}
+	}
+	return out
+}
+
+// Target is what a valid check contacts first, as "host" or "host:port"; empty where
+// it contacts nothing.
+func (c Config) Target() string {
+	if ts := c.Targets(); len(ts) > 0 {
+		return ts[0].Address
 	}
 	return ""
+}
+
+func (c ICMP) targets() (string, []string) { return "address", []string{c.Address} }
+func (c TCP) targets() (string, []string)  { return "address", []string{c.Address} }
+func (c DNS) targets() (string, []string)  { return "server", []string{c.address()} }
+func (c HTTP) targets() (string, []string) { return "url", urlTargets(c.URL) }
+
+func urlTargets(s string) []string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil // not of a valid check
+	}
+	return []string{hostPort(u)}
 }
 
 // Validate reports the first setting that cannot work. It does no I/O.
@@ -243,6 +310,12 @@ func (c DNS) Validate() error {
 			return fmt.Errorf("expect: %q is not the data of a record of type %s, such as %q",
 				collectors.Clip(e, 80), dns.TypeToString[qtype], example(qtype))
 		}
+	}
+	if _, ok := dns.IsDomainName(c.Bogus); c.Bogus != "" && !ok {
+		return fmt.Errorf("bogus: %q is not a domain name", collectors.Clip(c.Bogus, 80))
+	}
+	if len(c.qname()) > 220 && c.NXDomain {
+		return errors.New("nxdomain: the name is too long for another below it")
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func TestConfigValidate(t *testing.T) {
 		}
 		return Config{Name: "c", DNS: &d}
 	}
+	const kinds = "exactly one of icmp, tcp, http, dns, tls, ntp, banner, ldap, prometheus, systemd, path, service"
 	for _, test := range []struct {
 		cfg  Config
 		want string // the exact message; empty: valid
@@ -41,8 +42,8 @@ func TestConfigValidate(t *testing.T) {
 		{Config{TCP: tcp}, "name: must be 1 to 100 printable characters without a slash"},
 		{Config{Name: "a/b", TCP: tcp}, "name: must be 1 to 100 printable characters without a slash"},
 		{Config{Name: "c", Device: "x\n", TCP: tcp}, "device: must be 1 to 100 printable characters without a slash"},
-		{Config{Name: "c"}, "exactly one of icmp, tcp, http and dns is needed, not 0 of them"},
-		{Config{Name: "c", TCP: tcp, ICMP: &ICMP{Address: "gw"}}, "exactly one of icmp, tcp, http and dns is needed, not 2 of them"},
+		{Config{Name: "c"}, kinds + " is needed, not 0 of them"},
+		{Config{Name: "c", TCP: tcp, ICMP: &ICMP{Address: "gw"}}, kinds + " is needed, not 2 of them"},
 		{Config{Name: "c", TCP: tcp, Interval: time.Millisecond}, "interval: must be at least 1s"},
 		{Config{Name: "c", TCP: tcp, Timeout: time.Hour}, "timeout: must be between 10ms and 5m"},
 		{Config{Name: "c", TCP: tcp, Timeout: time.Minute, Interval: time.Second}, "timeout: must not be longer than the interval"},
@@ -71,6 +72,7 @@ func TestConfigValidate(t *testing.T) {
 		{ask(DNS{Type: "ANY"}), `dns: type: "ANY" is none of A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT`},
 		{ask(DNS{Rcode: "BADKEY"}), `dns: rcode: "BADKEY" is not a response code such as NOERROR, NXDOMAIN, SERVFAIL, REFUSED`},
 		{ask(DNS{Rcode: "NXDOMAIN", Expect: []string{"192.0.2.1"}}), "dns: expect: a response with rcode NXDOMAIN holds no answer to compare"},
+		{ask(DNS{Bogus: "a..b"}), `dns: bogus: "a..b" is not a domain name`},
 		{ask(DNS{Expect: []string{"::1"}}), `dns: expect: "::1" is not the data of a record of type A, such as "192.0.2.1"`},
 		{ask(DNS{Type: "MX", Expect: []string{"mail"}}), `dns: expect: "mail" is not the data of a record of type MX, such as "10 mail.example.com."`},
 	} {

@@ -28,7 +28,8 @@ func dnsMetrics() []metric {
 		metric{name: "probe_dns_answer_rrs", kind: collectors.Gauge},
 		metric{name: "probe_dns_authority_rrs", kind: collectors.Gauge},
 		metric{name: "probe_dns_additional_rrs", kind: collectors.Gauge},
-		metric{name: "probe_dns_serial", kind: collectors.State})
+		metric{name: "probe_dns_serial", kind: collectors.State},
+		metric{name: "probe_dns_authenticated_data", kind: collectors.State})
 	return append(ms, phases("probe_dns_duration_seconds", "resolve", "connect", "request")...)
 }
 
@@ -44,18 +45,30 @@ func newDNS(cfg DNS, dialer Dialer) probe {
 	}
 	return func(ctx context.Context, r *reading) error {
 		q := query{dialer: dialer, server: cfg.address(), msg: new(dns.Msg).SetQuestion(cfg.qname(), qtype)}
-		answer, err := q.ask(ctx, "udp")
-		if err == nil && answer.Truncated {
-			answer, err = q.ask(ctx, "tcp")
+		if cfg.DNSSEC {
+			q.validated()
 		}
+		answer, err := q.askUntilWhole(ctx)
 		q.record(r)
 		if err != nil {
 			r.set("probe_dns_query_succeeded", "", flag(false))
 			return judge("dns query", q.server, err)
 		}
 		recordAnswer(r, answer)
-		return verdict(answer, qtype, rcode, want)
+		if err := verdict(answer, qtype, rcode, want); err != nil {
+			return err
+		}
+		return cfg.depth(ctx, r, dialer, answer)
 	}
+}
+
+// askUntilWhole asks over UDP, and over TCP where the answer did not fit.
+func (q *query) askUntilWhole(ctx context.Context) (*dns.Msg, error) {
+	answer, err := q.ask(ctx, "udp")
+	if err == nil && answer.Truncated {
+		answer, err = q.ask(ctx, "tcp")
+	}
+	return answer, err
 }
 
 // query is one question on its way to a server, and the time it took.
@@ -254,11 +267,14 @@ func canonical(qtype uint16, s string) (string, error) {
 	return data(rr), nil
 }
 
-func (c DNS) address() string {
-	if host, port, err := net.SplitHostPort(c.Server); err == nil {
+func (c DNS) address() string { return withPort(c.Server, "53") }
+
+// withPort adds a port to an address that has none.
+func withPort(address, port string) string {
+	if host, port, err := net.SplitHostPort(address); err == nil {
 		return net.JoinHostPort(host, port)
 	}
-	return net.JoinHostPort(strings.Trim(c.Server, "[]"), "53")
+	return net.JoinHostPort(strings.Trim(address, "[]"), port)
 }
 
 func (c DNS) qname() string {

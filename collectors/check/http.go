@@ -50,7 +50,9 @@ func newHTTP(cfg HTTP, dialer Dialer, now func() time.Time) probe {
 				return err
 			}
 		}
-		err = f.run(ctx, r, body)
+		f.accept = func(status int) bool { return expected(cfg.Status, status) }
+		f.take = func(r *reading, content io.Reader) error { return takeBody(r, content, body) }
+		err = f.run(ctx, r)
 		f.record(r)
 		return err
 	}
@@ -61,6 +63,8 @@ type fetch struct {
 	cfg    HTTP
 	origin *url.URL
 	opener *opener
+	accept func(status int) bool
+	take   func(r *reading, body io.Reader) error // reads what it needs of an accepted body
 
 	redirects            int
 	answered             bool
@@ -68,7 +72,7 @@ type fetch struct {
 }
 
 // run follows the redirects to the last response and judges that.
-func (f *fetch) run(ctx context.Context, r *reading, body *regexp.Regexp) error {
+func (f *fetch) run(ctx context.Context, r *reading) error {
 	for at := f.origin; ; {
 		resp, err := f.request(ctx, at)
 		if err != nil {
@@ -81,7 +85,7 @@ func (f *fetch) run(ctx context.Context, r *reading, body *regexp.Regexp) error 
 			if err != nil {
 				return err
 			}
-			return f.judgeResponse(r, resp, body)
+			return f.judgeResponse(r, resp)
 		}
 		_ = resp.Body.Close() // unread: the connection is not used again
 		f.redirects++
@@ -121,9 +125,8 @@ func (f *fetch) request(ctx context.Context, at *url.URL) (*http.Response, error
 		return nil, err
 	}
 	start := time.Now()
-	resp, err := over(conn).RoundTrip(req)
+	resp, err := exchange(ctx, conn, req)
 	if err != nil {
-		_ = conn.Close()
 		return nil, judge("response", hostPort(at), err)
 	}
 	f.answered = true
@@ -154,52 +157,51 @@ func (f *fetch) next(resp *http.Response) (*url.URL, error) {
 	return to, nil
 }
 
-// judgeResponse reads the last response's body and compares what came with what
-// is expected.
-func (f *fetch) judgeResponse(r *reading, resp *http.Response, body *regexp.Regexp) error {
+// judgeResponse compares the last response's status with what is expected, and has its
+// body read.
+func (f *fetch) judgeResponse(r *reading, resp *http.Response) error {
 	start := time.Now()
-	content, err := readBody(resp.Body, body != nil)
-	f.transfer = time.Since(start)
-	if !f.expected(resp.StatusCode) {
+	defer func() { f.transfer = time.Since(start) }()
+	if !f.accept(resp.StatusCode) {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // the status says it all
 		return because("status " + strconv.Itoa(resp.StatusCode))
 	}
-	if err != nil {
+	if err := f.take(r, resp.Body); err != nil {
 		return judge("body", hostPort(f.origin), err)
-	}
-	if body != nil {
-		match := body.Match(content)
-		r.set("probe_failed_due_to_regex", "", flag(!match))
-		if !match {
-			return because("body does not match")
-		}
 	}
 	return nil
 }
 
-// readBody reads at most maxBody bytes and returns them if they are wanted.
-func readBody(body io.Reader, wanted bool) ([]byte, error) {
+// takeBody reads at most maxBody bytes and compares them with what is expected, if
+// anything is.
+func takeBody(r *reading, body io.Reader, want *regexp.Regexp) error {
 	limited := io.LimitReader(body, maxBody)
-	if !wanted {
+	if want == nil {
 		_, err := io.Copy(io.Discard, limited)
-		return nil, err
+		return err
 	}
 	content, err := io.ReadAll(limited)
 	if err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
+		return fmt.Errorf("reading the body: %w", err)
 	}
-	return content, nil
+	match := want.Match(content)
+	r.set("probe_failed_due_to_regex", "", flag(!match))
+	if !match {
+		return because("body does not match")
+	}
+	return nil
 }
 
-func (f *fetch) expected(status int) bool {
-	if len(f.cfg.Status) == 0 {
+func expected(statuses []int, status int) bool {
+	if len(statuses) == 0 {
 		return status >= 200 && status <= 299
 	}
-	return slices.Contains(f.cfg.Status, status)
+	return slices.Contains(statuses, status)
 }
 
 func (f *fetch) recordResponse(r *reading, resp *http.Response) {
 	r.set("probe_http_status_code", "", collectors.StateValue(int64(resp.StatusCode)))
-	r.set("probe_http_ssl", "", flag(resp.TLS != nil))
+	r.set("probe_http_ssl", "", flag(resp.Request.URL.Scheme == "https"))
 	if resp.ContentLength >= 0 {
 		r.set("probe_http_content_length", "", collectors.GaugeValue(float64(resp.ContentLength)))
 	}

@@ -70,9 +70,10 @@ func newICMP(cfg ICMP, dialer Dialer, pinger *Pinger) probe {
 // pong is what came of a series of echo requests.
 type pong struct {
 	sent, received int
-	rtt            time.Duration // the sum over all replies
-	hopLimit       int           // of the last reply; 0: not told
-	sending        error         // the last error met in sending
+	rtt            time.Duration   // the sum over all replies
+	times          []time.Duration // of each request, if they are wanted; 0: no reply
+	hopLimit       int             // of the last reply; 0: not told
+	sending        error           // the last error met in sending
 }
 
 // ping sends count echo requests to an address and waits for the replies, until
@@ -150,7 +151,7 @@ func (s *series) receive(ctx context.Context, until time.Time, i int, last bool)
 		}
 		e, err := s.conn.Receive()
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case isDeadline(err):
 			return nil
 		case err != nil:
 			return fmt.Errorf("waiting for a reply: %w", err)
@@ -171,9 +172,15 @@ func (s *series) take(e echo) {
 	}
 	s.seen[i] = true
 	s.pong.received++
-	s.pong.rtt += time.Since(s.at[i])
+	rtt := time.Since(s.at[i])
+	s.pong.rtt += rtt
+	if s.pong.times != nil {
+		s.pong.times[i] = max(rtt, 1)
+	}
 	s.pong.hopLimit = e.hopLimit
 }
+
+func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

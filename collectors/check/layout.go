@@ -13,7 +13,8 @@ import (
 type metric struct {
 	name, unit string
 	kind       collectors.Kind
-	phase      string // value of the label phase, if it has one
+	key        string             // which of several series of the name it is
+	labels     []collectors.Label // what it has beside the labels of the check
 }
 
 // commonMetrics are the first series of every check.
@@ -30,12 +31,17 @@ func commonMetrics() []metric {
 func phases(name string, phases ...string) []metric {
 	ms := make([]metric, 0, len(phases))
 	for _, p := range phases {
-		ms = append(ms, metric{name: name, unit: "seconds", kind: collectors.Gauge, phase: p})
+		ms = append(ms, labelled(name, "seconds", collectors.Gauge, "phase", p))
 	}
 	return ms
 }
 
-// layout is the one schema of a check, which never changes.
+// labelled is a series of several of one name, which a label tells apart.
+func labelled(name, unit string, kind collectors.Kind, label, value string) metric {
+	return metric{name: name, unit: unit, kind: kind, key: value, labels: []collectors.Label{{Name: label, Value: value}}}
+}
+
+// layout is a schema and the metrics that it is of. It never changes.
 type layout struct {
 	schema  *collectors.Schema
 	metrics []metric
@@ -45,9 +51,7 @@ func newLayout(source string, labels []collectors.Label, metrics []metric) layou
 	s := &collectors.Schema{Source: source}
 	for _, m := range metrics {
 		ls := slices.Clone(labels)
-		if m.phase != "" {
-			ls = append(ls, collectors.Label{Name: "phase", Value: m.phase})
-		}
+		ls = append(ls, m.labels...)
 		s.Series = append(s.Series, collectors.Series{Metric: m.name, Unit: m.unit, Labels: ls, Kind: m.kind})
 	}
 	return layout{schema: s, metrics: metrics}
@@ -61,18 +65,25 @@ func (l layout) reading() *reading {
 type reading struct {
 	metrics []metric
 	values  []collectors.Value
+	extra   []sample // what came beside the check's own series
+}
+
+// sample is a series that a check has found rather than measured, and its value.
+type sample struct {
+	metric
+	value collectors.Value
 }
 
 // set records a value. A metric that the check does not have is a mistake in this
 // package, and every test would meet it; hence the panic.
-func (r *reading) set(name, phase string, v collectors.Value) {
+func (r *reading) set(name, key string, v collectors.Value) {
 	for i := range r.metrics {
-		if r.metrics[i].name == name && r.metrics[i].phase == phase {
+		if r.metrics[i].name == name && r.metrics[i].key == key {
 			r.values[i] = v
 			return
 		}
 	}
-	panic("check: no series " + name + " " + phase)
+	panic("check: no series " + name + " " + key)
 }
 
 // seconds is a duration as it is recorded: to the microsecond. Finer digits are

@@ -2,14 +2,9 @@ package check
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"net/url"
-	"os"
 	"time"
 )
 
@@ -51,75 +46,10 @@ func (o *opener) open(ctx context.Context, u *url.URL) (net.Conn, error) {
 }
 
 func (o *opener) secure(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
-	cfg := &tls.Config{ServerName: host, RootCAs: o.roots, Time: o.now, NextProtos: []string{"http/1.1"}}
-	if o.insecure {
-		// Asked for by the site file, for devices with certificates and TLS of their day.
-		cfg.InsecureSkipVerify = true
-		cfg.MinVersion = tls.VersionTLS10
-	}
-	conn := tls.Client(raw, cfg)
-	start := time.Now()
-	err := conn.HandshakeContext(ctx)
-	o.handshake += time.Since(start)
-
-	certs := conn.ConnectionState().PeerCertificates
-	var unverified *tls.CertificateVerificationError
-	if errors.As(err, &unverified) {
-		certs = unverified.UnverifiedCertificates
-	}
-	o.expiry = earliestExpiry(certs)
-	if err != nil {
-		return nil, certificateFailure(host, certs, o.now(), err)
-	}
-	o.shook = true
-	return conn, nil
-}
-
-// over makes a transport that speaks over conn and can open nothing else: where a
-// check goes is decided by open alone. Proxies that the environment names are not
-// in the contract, and there is none.
-func over(conn net.Conn) *http.Transport {
-	unused := conn
-	give := func(context.Context, string, string) (net.Conn, error) {
-		if unused == nil {
-			return nil, errors.New("one connection for one request")
-		}
-		c := unused
-		unused = nil
-		return c, nil
-	}
-	return &http.Transport{
-		DialContext:            give,
-		DialTLSContext:         give,
-		DisableKeepAlives:      true,
-		DisableCompression:     true, // the length is that of the wire, and nothing inflates here
-		MaxResponseHeaderBytes: maxHeaders,
-	}
-}
-
-func earliestExpiry(certs []*x509.Certificate) time.Time {
-	var first time.Time
-	for _, c := range certs {
-		if first.IsZero() || c.NotAfter.Before(first) {
-			first = c.NotAfter
-		}
-	}
-	return first
-}
-
-// readRoots reads the CA file of a check; none means the system's roots. That it
-// cannot be read is a fault of this box and says nothing about the service.
-func readRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the ca file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("the ca file holds no certificate in PEM form")
-	}
-	return pool, nil
+	h := handshake{name: host, roots: o.roots, now: o.now, insecure: o.insecure, protocols: []string{"http/1.1"}}
+	conn, err := h.over(ctx, raw)
+	o.handshake += h.took
+	o.expiry = earliestExpiry(h.certs)
+	o.shook = o.shook || err == nil
+	return conn, err
 }

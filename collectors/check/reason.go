@@ -30,6 +30,11 @@ func (d *down) Error() string { return d.reason }
 // because makes a finding. Only words of this package may go into it.
 func because(reason string) error { return &down{reason} }
 
+func isDown(err error) bool {
+	var finding *down
+	return errors.As(err, &finding)
+}
+
 // judge turns a network error met while doing something (a fixed word such as
 // "connect") with target (a host and port) into a finding, or into the error that
 // the check could not be performed. err's own text is dropped: it may quote a URL

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/siteprobe/siteprobe/collectors"
 )
 
 // Taken tells whether a name is used by a device that the registry does not know: one
@@ -76,6 +79,28 @@ func (b *Book) Adopt(text, as string, taken Taken) (*Device, error) {
 	}
 	d.State, d.Name = Adopted, name
 	return d, nil
+}
+
+// Adoptable tells whether a device waits to be adopted: a candidate that is there and
+// that a credential opens.
+func (d *Device) Adoptable() bool {
+	return d.State == Candidate && d.SNMP && d.Credential != "" && !d.Gone
+}
+
+// Label gives an adopted device labels, such as its contract or its number in a CMDB,
+// beside those that it has; an empty value takes one away.
+func (d *Device) Label(labels map[string]string) error {
+	all := maps.Clone(d.Labels)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, labels)
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	if err := collectors.ValidLabels(all); err != nil {
+		return err
+	}
+	d.Labels = all
+	return nil
 }
 
 // Follow has an adopted device polled at the address where it was found.

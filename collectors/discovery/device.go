@@ -62,15 +62,16 @@ type Sighting struct {
 
 // Device is one device as the registry keeps it.
 type Device struct {
-	ID         string       `json:"id"`             // never another's
-	Name       string       `json:"name,omitempty"` // of one that is polled: as the site file's devices have names
-	State      State        `json:"state"`
-	Address    netip.Addr   `json:"address"`          // where it is polled; of a candidate, where it was seen last
-	Found      netip.Addr   `json:"found,omitzero"`   // where one that is polled was seen when it was not at Address
-	Others     []netip.Addr `json:"others,omitempty"` // further addresses of it
-	Link       string       `json:"link,omitempty"`
-	SNMP       bool         `json:"snmp,omitempty"`
-	Credential string       `json:"credential,omitempty"`
+	ID         string            `json:"id"`             // never another's
+	Name       string            `json:"name,omitempty"` // of one that is polled: as the site file's devices have names
+	State      State             `json:"state"`
+	Address    netip.Addr        `json:"address"`          // where it is polled; of a candidate, where it was seen last
+	Found      netip.Addr        `json:"found,omitzero"`   // where one that is polled was seen when it was not at Address
+	Others     []netip.Addr      `json:"others,omitempty"` // further addresses of it
+	Link       string            `json:"link,omitempty"`
+	SNMP       bool              `json:"snmp,omitempty"`
+	Credential string            `json:"credential,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"` // that a person gave it, such as its contract; of one that is adopted
 	Facts
 	FirstSeen time.Time `json:"first_seen"`
 	LastSeen  time.Time `json:"last_seen"`

@@ -70,6 +70,7 @@ func Inventory(b *Book, named []Named, all bool) []Item {
 		if d.Found.IsValid() {
 			x.Found = d.Found.String()
 		}
+		maps.Copy(x.Labels, d.Labels)
 		if d.State == Listed {
 			maps.Copy(x.Labels, labels[d.Name])
 		}

@@ -92,6 +92,9 @@ func (d *Device) tidy() {
 	}
 	d.Others = d.Others[:min(len(d.Others), maxOthers)]
 	d.Link, d.Credential = clip(d.Link, 32), clip(d.Credential, 64)
+	if collectors.ValidLabels(d.Labels) != nil || d.State != Adopted {
+		d.Labels = nil
+	}
 	d.Missed = min(max(d.Missed, 0), 1<<20)
 	d.Facts.tidy()
 }

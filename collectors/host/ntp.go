@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/beevik/ntp"
+	"github.com/siteprobe/siteprobe/collectors/sntp"
 )
 
 // ClockConfig is the site file's clock section.
@@ -176,21 +176,10 @@ func (c *Clock) askAll(ctx context.Context, servers []string, log *slog.Logger) 
 
 // ask returns by how much the wall clock is behind a server's.
 func ask(ctx context.Context, server string) (time.Duration, error) {
-	ctx, cancel := context.WithCancel(ctx) // or what closes the connection would stay for ever
-	defer cancel()
-	r, err := ntp.QueryWithOptions(server, ntp.QueryOptions{Timeout: askTime, Dialer: func(_, remote string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "udp", remote)
-		if err == nil {
-			context.AfterFunc(ctx, func() { conn.Close() })
-		}
-		return conn, err
-	}})
+	var d net.Dialer
+	a, err := sntp.Ask(ctx, server, askTime, d.DialContext)
 	if err != nil {
 		return 0, fmt.Errorf("ask %s: %w", server, err)
 	}
-	if err := r.Validate(); err != nil {
-		return 0, fmt.Errorf("ask %s: %w", server, err)
-	}
-	return r.ClockOffset, nil
+	return a.Behind, nil
 }

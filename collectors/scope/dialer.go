@@ -78,6 +78,17 @@ func (d *Dialer) Managed(addr netip.Addr) bool {
 	return ok
 }
 
+// NamesExternal tells whether scope.external has a name, for that port or for any.
+func (d *Dialer) NamesExternal(name string, port uint16) bool {
+	name, ok := canonical(name)
+	for _, e := range d.rules.external {
+		if ok && e.name == name && (e.port == 0 || e.port == port) {
+			return true
+		}
+	}
+	return false
+}
+
 // ManagesSome tells whether a network has any address in common with scope.managed.
 // Which of them may be contacted is for Managed and Allowed to say.
 func (d *Dialer) ManagesSome(network netip.Prefix) bool {

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"maps"
 	"net/netip"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -61,6 +59,7 @@ func (p *parsing) check(s *Site) {
 		}
 	}
 	p.incidents(s, devices)
+	p.agreements(s, devices, checks)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)
@@ -170,7 +169,7 @@ func (p *parsing) device(s *Site, n *node, path string, d Device, checked bool) 
 			p.errorAt(n, path, "nothing is asked of it; give it credentials (or defaults.credentials), ping: true, or a check")
 		}
 	}
-	p.placed(n, path, validLabels(d.Labels))
+	p.placed(n, path, collectors.ValidLabels(d.Labels))
 	if at := n.get("profile"); at != nil {
 		p.placed(at, join(path, "profile"), d.Profile.Validate())
 		if d.Ping && len(d.Credentials) == 0 {
@@ -185,9 +184,8 @@ func (p *parsing) device(s *Site, n *node, path string, d Device, checked bool) 
 }
 
 var (
-	hostName  = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
-	numeric   = regexp.MustCompile(`^[0-9.]+$`)
-	labelName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+	numeric  = regexp.MustCompile(`^[0-9.]+$`)
 )
 
 // validAddress accepts host and host:port, where host is an IP address or a name.
@@ -204,33 +202,6 @@ func validAddress(s string) bool {
 	// Four numbers that are no address are no name either.
 	return len(host) <= 253 && hostName.MatchString(host) && !numeric.MatchString(host)
 }
-
-// maxLabels leaves room for the labels that a collector sets.
-const maxLabels = collectors.MaxLabels - 5
-
-func validLabels(labels map[string]string) error {
-	if len(labels) > maxLabels {
-		return labelError("there are more than " + strconv.Itoa(maxLabels))
-	}
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		value := labels[key]
-		switch key {
-		case "device", "check", "phase", "ifIndex", "ifName", "ifDescr", "ifAlias":
-			return labelError(strconv.Quote(key) + " is set by the probe itself")
-		}
-		switch {
-		case !labelName.MatchString(key) || len(key) > collectors.MaxName:
-			return labelError("a label's name must be letters, digits and _, not a digit first")
-		case len(value) > collectors.MaxText:
-			return labelError("the value of " + key + " is longer than " + strconv.Itoa(collectors.MaxText) + " bytes")
-		}
-	}
-	return nil
-}
-
-type labelError string
-
-func (e labelError) Error() string { return "labels: " + string(e) }
 
 // loops reports devices that are, by way of their parents, behind themselves.
 // Each loop is reported once, at its first device.

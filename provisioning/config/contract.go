@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -52,22 +53,25 @@ func (p *parsing) inScope(s *Site, devices, checks named) {
 		judge(devices.node.item(i).get("address"), join(devices.path(i), "address"), host, at)
 	}
 	for i, c := range s.Checks {
-		n, path := target(checks.node.item(i), checks.path(i))
-		host, port, err := net.SplitHostPort(c.Target())
-		if err != nil {
-			host = c.Target() // an echo request has no port
+		n, path := checks.node.item(i), checks.path(i)
+		var missing []string
+		for _, t := range c.Targets() {
+			host, port, err := net.SplitHostPort(t.Address)
+			if err != nil {
+				host = t.Address // an echo request has no port
+			}
+			at, _ := strconv.ParseUint(port, 10, 16) // 0 without one
+			if t.Kind == "service" && !contract.NamesExternal(host, uint16(at)) {
+				missing = append(missing, strconv.Quote(t.Address))
+			}
+			inner, innerPath := n.get(t.Kind), join(path, t.Kind)
+			if t.Key != "" && inner.get(t.Key) != nil {
+				inner, innerPath = inner.get(t.Key), join(innerPath, t.Key)
+			}
+			judge(inner, innerPath, host, uint16(at))
 		}
-		at, _ := strconv.ParseUint(port, 10, 16) // 0 without one
-		judge(n, path, host, uint16(at))
-	}
-}
-
-// target finds where in the check at n the address that it contacts is written.
-func target(n *node, path string) (*node, string) {
-	for _, way := range [][2]string{{"icmp", "address"}, {"tcp", "address"}, {"http", "url"}, {"dns", "server"}} {
-		if inner := n.get(way[0]).get(way[1]); inner != nil {
-			return inner, join(join(path, way[0]), way[1])
+		if at := n.get("service"); len(missing) > 0 && p.sound(at) {
+			p.errorAt(at, join(path, "service"), "add to scope.external what it contacts: %s", strings.Join(missing, ", "))
 		}
 	}
-	return n, path
 }

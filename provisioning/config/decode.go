@@ -9,6 +9,7 @@ import (
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
+	"github.com/siteprobe/siteprobe/collectors/sla"
 )
 
 // decoder fills Go values from nodes. A struct's keys are its fields' yaml tags;
@@ -28,6 +29,10 @@ func (d *decoder) decode(n *node, v reflect.Value, path string) {
 	case discovery.Policy:
 		if n.kind == scalar { // ask or auto
 			v = v.FieldByName("Mode")
+		}
+	case sla.Hours:
+		if n.kind == scalar { // 24x7, or one line
+			n = &node{kind: list, at: n.at, items: []*node{n}}
 		}
 	case collectors.Secret:
 		v.SetString(d.secret(n, path))

@@ -15,6 +15,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/incident"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
+	"github.com/siteprobe/siteprobe/collectors/sla"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/collectors/syslog"
 	"github.com/siteprobe/siteprobe/collectors/topology"
@@ -32,6 +33,7 @@ type Site struct {
 	Profiles    string                 `yaml:"profiles"` // the folder of the user's device profiles, absolute
 	Discovery   discovery.Config       `yaml:"discovery"`
 	Checks      []check.Config         `yaml:"checks"`
+	Agreements  []sla.Config           `yaml:"agreements"` // service levels
 	Topology    topology.Config        `yaml:"topology"`
 	Clock       host.ClockConfig       `yaml:"clock"`
 	Buffer      buffer.Config          `yaml:"buffer"`

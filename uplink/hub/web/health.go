@@ -79,12 +79,12 @@ func (w *Web) problems(h *health, x *hub.SiteInfo) {
 	if st.Verdict != nil && *st.Verdict != "" {
 		add(warn, words(*st.Verdict), "the box's verdict")
 	}
-	for i, s := range st.Incidents {
+	for i, x := range st.Incidents {
 		if i == 5 {
 			add(bad, fmt.Sprintf("and %s more incidents", count(len(st.Incidents)-i)), "")
 			break
 		}
-		add(bad, words(s), "an open incident")
+		add(severity(x.Severity).Tone, words(x.Summary), "an open incident, "+words(x.Cause)+"; whose it is: "+words(x.Owner))
 	}
 	for i, t := range st.Trouble {
 		if i == 5 {
