@@ -252,19 +252,15 @@ func (e *Engine) windows(now collectors.Stamp) (out []collectors.Event) {
 	e.said = map[string]Window{}
 	for _, w := range e.all(t) {
 		e.said[w.ID] = w
-		if before, ok := was[w.ID]; !ok || !before.End.Equal(w.End) || !slices.Equal(before.Scope, w.Scope) || !before.Approved.Equal(w.Approved) {
-			full := w
-			full.Scope = e.widened(w.Scope)
-			out = append(out, full.Events()...)
+		if before, ok := was[w.ID]; !ok || !before.End.Equal(w.End) || !slices.Equal(before.Sources, w.Sources) || !before.Approved.Equal(w.Approved) {
+			w.Sources = e.widened(w.Sources)
+			out = append(out, w.Event())
 		}
 	}
 	for id, w := range was {
 		if _, still := e.said[id]; !still && w.End.After(t) { // called off, or ended before its time
-			w.End = t
-			if w.Start.After(t) {
-				w.End = w.Start
-			}
-			out = append(out, w.Events()...)
+			w.Sources, w.Cancelled = e.widened(w.Sources), true
+			out = append(out, w.Event())
 		}
 	}
 	return out
@@ -312,7 +308,7 @@ func (e *Engine) silent(i *Incident) string {
 		}
 	}
 	for _, w := range e.said {
-		if !t.Before(w.Start) && t.Before(w.End) && covers(w.Scope, i.Source, host) {
+		if !t.Before(w.Start) && t.Before(w.End) && covers(w.Sources, i.Source, host) {
 			return "maintenance " + w.Name
 		}
 	}
@@ -379,7 +375,7 @@ func (e *Engine) AddWindow(w Window) (string, error) {
 	case len(e.kept.Windows) >= maxWindows:
 		return "", errFull
 	}
-	if err := e.known(w.Scope); err != nil {
+	if err := e.known(w.Sources); err != nil {
 		return "", err
 	}
 	w.ID = e.newID("m", func(id string) bool {

@@ -38,7 +38,7 @@
 // # Maintenance and silences
 //
 // Both hold back notices: incidents stay what they are, with what silences them. Windows
-// are events, too ([Window.Events]): one that was approved before its start does not
+// are events, too ([Window.Event]): one that was approved before its start does not
 // count for the service level.
 //
 // # As events
