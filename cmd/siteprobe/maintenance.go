@@ -47,7 +47,7 @@ func maintenanceAdd(path *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := incident.Window{Name: name, Sources: incident.ScopeOf(args), By: userName()}
+			w := incident.Window{Name: name, Scope: incident.ScopeOf(args), By: userName()}
 			if w.Start, err = ahead(start, site.Info.Location()); err != nil {
 				return &exit{usage, err}
 			}
@@ -123,7 +123,7 @@ func maintenanceList(path *string) *cobra.Command {
 
 func (r *restful) print(w io.Writer, loc *time.Location) error {
 	if len(r.Windows)+len(r.Silences) == 0 {
-		_, err := fmt.Fprintln(w, "no maintenance now or within two days, and no silence")
+		_, err := fmt.Fprintln(w, "no maintenance now or within a day, and no silence")
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -134,7 +134,7 @@ func (r *restful) print(w io.Writer, loc *time.Location) error {
 		if x.Excluded() {
 			counts = "excluded"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", collectors.Printable(x.Name), at(x.Start), at(x.End), scopeWords(x.Sources), counts, collectors.Printable(x.ID))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", collectors.Printable(x.Name), at(x.Start), at(x.End), scopeWords(x.Scope), counts, collectors.Printable(x.ID))
 	}
 	for _, x := range r.Silences {
 		fmt.Fprintf(t, "silence %s\t-\t%s\t%s\tcounts\t%s\n", collectors.Printable(x.Why), at(x.Until), scopeWords(x.Scope), collectors.Printable(x.ID))

@@ -2,7 +2,14 @@ package incident
 
 import "github.com/siteprobe/siteprobe/collectors"
 
-// batches divides events into batches that keep to the bounds of package collectors, in
+// Kinds of events of the daemon itself: from when it stopped to when it started nobody
+// measured, whatever the edges say.
+const (
+	StartedEvent = "service_started"
+	StoppedEvent = "service_stopped"
+)
+
+// Batches divides events into batches that keep to the bounds of package collectors, in
 // order. Each event is made for the stamp of its batch, which is at or later.
 func batches(at collectors.Stamp, events []func(collectors.Stamp) collectors.Event) (out []collectors.Batch) {
 	b := collectors.Batch{Source: Source, At: at}

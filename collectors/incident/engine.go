@@ -109,12 +109,16 @@ func (e *Engine) Observe(b collectors.Batch) {
 	e.fold.Observe(&b)
 }
 
-// Verdict takes what diagnosis says of the line, and since when there is evidence.
-func (e *Engine) Verdict(v diagnosis.Verdict, first collectors.Stamp) {
+// Verdict takes what diagnosis says of the line, since when there is evidence, and the
+// name under which that is kept.
+func (e *Engine) Verdict(v diagnosis.Verdict, first collectors.Stamp, evidence string) {
 	now := e.opt.Clock.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fold.Verdict(v, first, now)
+	if r := e.fold.open[Line]; r != nil && evidence != "" {
+		r.Evidence = collectors.Clip(evidence, collectors.MaxText)
+	}
 }
 
 // Link says whether the box's own link is up.
@@ -122,16 +126,6 @@ func (e *Engine) Link(up bool, at collectors.Stamp) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fold.Link(up, at)
-}
-
-// Evidence ties evidence to an incident that is open.
-func (e *Engine) Evidence(id, hash string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r := e.fold.find(id); r != nil {
-		r.Evidence = collectors.Clip(hash, collectors.MaxText)
-		e.fresh = true
-	}
 }
 
 // Run lets time pass until ctx is done.
@@ -252,15 +246,19 @@ func (e *Engine) windows(now collectors.Stamp) (out []collectors.Event) {
 	e.said = map[string]Window{}
 	for _, w := range e.all(t) {
 		e.said[w.ID] = w
-		if before, ok := was[w.ID]; !ok || !before.End.Equal(w.End) || !slices.Equal(before.Sources, w.Sources) || !before.Approved.Equal(w.Approved) {
-			w.Sources = e.widened(w.Sources)
-			out = append(out, w.Event())
+		if before, ok := was[w.ID]; !ok || !before.End.Equal(w.End) || !slices.Equal(before.Scope, w.Scope) || !before.Approved.Equal(w.Approved) {
+			full := w
+			full.Scope = e.widened(w.Scope)
+			out = append(out, full.Events()...)
 		}
 	}
 	for id, w := range was {
 		if _, still := e.said[id]; !still && w.End.After(t) { // called off, or ended before its time
-			w.Sources, w.Cancelled = e.widened(w.Sources), true
-			out = append(out, w.Event())
+			w.End = t
+			if w.Start.After(t) {
+				w.End = w.Start
+			}
+			out = append(out, w.Events()...)
 		}
 	}
 	return out
@@ -308,7 +306,7 @@ func (e *Engine) silent(i *Incident) string {
 		}
 	}
 	for _, w := range e.said {
-		if !t.Before(w.Start) && t.Before(w.End) && covers(w.Sources, i.Source, host) {
+		if !t.Before(w.Start) && t.Before(w.End) && covers(w.Scope, i.Source, host) {
 			return "maintenance " + w.Name
 		}
 	}
@@ -375,7 +373,7 @@ func (e *Engine) AddWindow(w Window) (string, error) {
 	case len(e.kept.Windows) >= maxWindows:
 		return "", errFull
 	}
-	if err := e.known(w.Sources); err != nil {
+	if err := e.known(w.Scope); err != nil {
 		return "", err
 	}
 	w.ID = e.newID("m", func(id string) bool {

@@ -186,7 +186,7 @@ func TestMaintenanceWindows(t *testing.T) {
 	r := newRig(t)
 	r.start(device("sw"), device("other"), Watched{Source: "check/web", Name: "web", Kind: KindCheck, Host: "device/sw"})
 	now := r.e.time(r.clock.now)
-	id, err := r.e.AddWindow(Window{Name: "firmware", Sources: []string{"device/sw"}, Start: now.Add(10 * time.Minute), End: now.Add(time.Hour)})
+	id, err := r.e.AddWindow(Window{Name: "firmware", Scope: []string{"device/sw"}, Start: now.Add(10 * time.Minute), End: now.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestMaintenanceWindows(t *testing.T) {
 	if len(told) != 1 {
 		t.Fatalf("%d events of a window that is approved", len(told))
 	}
-	if w, ok := WindowOf(&told[0]); !ok || !w.Excluded() || w.ID != id || fmt.Sprint(w.Sources) != "[device/sw check/web]" {
+	if w, ok := WindowOf(&told[0]); !ok || !w.Excluded() || w.ID != id || fmt.Sprint(w.Scope) != "[device/sw check/web]" {
 		t.Errorf("%+v %v", w, ok)
 	}
 	r.pass(20*minute, false, "device/sw", "device/other")
@@ -210,7 +210,7 @@ func TestMaintenanceWindows(t *testing.T) {
 	}
 	r.pass(minute, false)
 	told = r.events(WindowEvent)
-	if w, _ := WindowOf(&told[len(told)-1]); len(told) != 2 || !w.Cancelled {
+	if w, _ := WindowOf(&told[len(told)-1]); len(told) != 2 || !w.End.Before(now.Add(40*time.Minute)) || !w.End.After(w.Start) {
 		t.Errorf("ended early: %+v", told)
 	}
 	late := Window{Start: r.e.time(r.clock.now), End: r.e.time(r.clock.now).Add(time.Hour), Approved: r.e.time(r.clock.now)}
@@ -265,6 +265,28 @@ func TestMaintenanceConfig(t *testing.T) {
 		if err := c.m.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %s", c.m, err, c.want)
 		}
+	}
+}
+
+func TestWindowOfManyDevices(t *testing.T) {
+	w := Window{ID: "x", Name: "n", Start: time.Unix(1000, 0).UTC(), End: time.Unix(2000, 0).UTC()}
+	for i := range 100 {
+		w.Scope = append(w.Scope, fmt.Sprint("device/", strings.Repeat("n", 30), i))
+	}
+	var got []string
+	for _, e := range w.Events() {
+		b := collectors.Batch{Source: Source, Events: []collectors.Event{e}}
+		if err := b.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		x, ok := WindowOf(&e)
+		if !ok {
+			t.Fatal("no window")
+		}
+		got = append(got, x.Scope...)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(w.Scope) {
+		t.Errorf("%d of %d came back", len(got), len(w.Scope))
 	}
 }
 
