@@ -27,7 +27,7 @@ type Options struct {
 	Config  Config
 	Now     func() collectors.Stamp
 	Emit    func(collectors.Batch) // takes each look, as a batch of the source [Source]; nil: nobody
-	Changed func(Change)           // takes each change; nil: nobody. It must not block for long.
+	Changed func(Change)           // takes the first verdict and each change; nil: nobody. It must not block for long.
 	Store   *Store                 // keeps the baseline; nil: it is forgotten
 	Records *Recorder              // keeps evidence; nil: there is none
 	Log     *slog.Logger           // nil: silent
@@ -49,6 +49,7 @@ type Runner struct {
 	base    Baseline
 	turn    int
 	current state
+	told    bool               // that somebody was told of a verdict
 	falls   []collectors.Stamp // of the last hour
 	series  *collectors.Schema
 
@@ -180,6 +181,7 @@ func (r *Runner) survey(ctx context.Context) {
 	}
 	if v.Code == r.current.verdict.Code {
 		r.current.verdict = v
+		r.tell(Change{Verdict: v, First: at}, r.told)
 		r.learn(fs, v)
 		return
 	}
@@ -296,8 +298,14 @@ func (r *Runner) change(v Verdict, first, at collectors.Stamp, fs []Fact) {
 	r.current.verdict, r.current.first = v, first
 	r.publish()
 	r.log.Info("the line", "verdict", string(v.Code), "owner", string(v.Owner), "confidence", string(v.Confidence), "was", string(was.Code), "why", v.Sentence)
-	if r.opt.Changed != nil && (v.Code != was.Code || v.Owner != was.Owner) {
-		r.opt.Changed(Change{v, first, name})
+	r.tell(Change{v, first, name}, v.Code == was.Code && v.Owner == was.Owner)
+}
+
+// tell hands a verdict on, unless it is known.
+func (r *Runner) tell(c Change, known bool) {
+	if r.opt.Changed != nil && !known {
+		r.told = true
+		r.opt.Changed(c)
 	}
 }
 
