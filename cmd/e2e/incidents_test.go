@@ -58,6 +58,7 @@ func testCoreDies(t *testing.T) {
 	if got := l.atHub(); len(got) != 1 {
 		t.Errorf("incidents: %+v", got)
 	}
+	l.testDiagnoseJSON("OK") // the line works
 	if logged, posted := l.heard.told("device_down"); logged != 1 || posted != 1 {
 		t.Errorf("%d notices by syslog and %d by webhook, not one each", logged, posted)
 	}
@@ -181,7 +182,6 @@ func testUplinkDies(t *testing.T, u death) {
 	}
 	if diagnosed != nil {
 		diagnosed()
-		l.testDiagnoseJSON(u.cause)
 	}
 	undo()
 	mended := time.Now()
@@ -211,7 +211,11 @@ func testUplinkDies(t *testing.T, u death) {
 	whole := l.whole(mended)
 	l.within("since", got.Since, broken, look)
 	l.within("closed", *got.Closed, whole, 2*look)
-	l.near("down by its owner", l.service("Internet", begun).Down[u.owner], whole.Sub(broken), 2*look)
+	s := l.service("Internet", begun)
+	l.near("down by its owner", s.Down[u.owner], whole.Sub(broken), 2*look)
+	if s.Resolution != look.Seconds() {
+		t.Errorf("the stated resolution is %v s", s.Resolution)
+	}
 	l.testEvidence(got.Evidence)
 }
 

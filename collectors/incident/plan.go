@@ -80,7 +80,7 @@ const (
 	bootTime     = 5 * time.Minute  // of the box, after a power cut: switches take longer to come up than it does
 	verdictTime  = 45 * time.Second // that a verdict takes
 	forgotten    = time.Hour        // after a start; then what nobody watches any more is over
-	linkGrace    = 30 * time.Second // the box's own link is down for so long before that is an incident without a verdict
+	linkGrace    = verdictTime      // the box's own link is down for so long before that is an incident without a verdict
 	maxSources   = 20_000
 	maxPorts     = 10_000
 	maxSeries    = 50_000 // that rules look at
