@@ -92,6 +92,8 @@ func serveChild(task, what string) error {
 	var answer any
 	var err error
 	switch task {
+	case "dial":
+		return dialAll(what)
 	case "keep":
 		answer, err = serve(what, errand.do)
 	case "fill":

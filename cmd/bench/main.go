@@ -7,6 +7,8 @@
 //	lives    the same at sites of 20 and 200 devices, as years of an eMMC's life
 //	reopen   how long a full buffer takes to open after a crash
 //	devices  what readings of real devices take, of which there are recordings
+//	checks   500 checks every 30 s of servers of this run, as the real probe makes them,
+//	         beside a bare loop of package net that makes the same contacts
 //	whole    the whole way, poll to acknowledged, beside the bare SNMP library: a
 //	         fleet of simulated switches answers (200 of 48 ports, polled every 5 s, at
 //	         most 25 repetitions), siteprobe and siteprobe-hub run as the real processes
@@ -83,6 +85,7 @@ func sections() []section {
 		{"lives", lives},
 		{"reopen", reopen},
 		{"devices", recordedDevices},
+		{"checks", checks},
 		{"whole", wholeWay},
 	}
 }

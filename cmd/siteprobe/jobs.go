@@ -14,6 +14,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/check"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
+	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -31,6 +32,7 @@ type jobs struct {
 	engines  *snmp.Engines
 	memory   *snmp.Memory    // nil: nothing is kept over a restart
 	topology *topology.Store // nil: nobody is asked for neighbours
+	beats    *heartbeat.Book // nil: nobody waits for jobs that report by themselves
 	kinds    kinds
 	clock    *host.Clock
 	log      *slog.Logger
@@ -150,6 +152,11 @@ func (j *jobs) of(site *config.Site) ([]schedule.Job, error) {
 	if cfg := file.DiscoverySettings(); j.sweeps && len(cfg.Networks) > 0 {
 		set := discoverySettings{cfg, namesOf(file), addressesOf(file), j.targets(file, site), j.kinds.count}
 		b.add(discovery.Source, "", discovery.Tick, set, func() (collectors.Collector, error) { return j.discovery(set, dialer, nil) })
+	}
+	for _, hb := range site.Heartbeats.Jobs {
+		if j.beats != nil {
+			b.add(hb.Source(), hb.Device, heartbeat.Interval, hb, func() (collectors.Collector, error) { return heartbeat.NewCollector(hb, j.beats), nil })
+		}
 	}
 	h := host.Config{DataDir: dataDir(site), Clock: j.clock}
 	j.topologyJob(b, site, dialer)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/siteprobe/siteprobe/buffer"
+	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
 	"github.com/siteprobe/siteprobe/collectors/receive"
 	"github.com/siteprobe/siteprobe/collectors/scope"
@@ -19,8 +21,9 @@ import (
 	"github.com/siteprobe/siteprobe/uplink/wire"
 )
 
-// receivers are those of traps and syslog that a site file asks for. Their sockets stay
-// open while the one takes another's place, so that a reload loses nothing.
+// receivers are those of traps and syslog that a site file asks for. Where only who may
+// send and what things are called changes, they go on. Their sockets stay open while the
+// one takes another's place, so that a reload loses nothing.
 type receivers struct {
 	dir   string
 	clock *host.Clock
@@ -28,7 +31,8 @@ type receivers struct {
 	log   *slog.Logger
 
 	sockets *sockets
-	engine  *trap.Engine // once traps were asked for
+	engine  *trap.Engine    // once traps were asked for
+	book    *heartbeat.Book // of the jobs that report by themselves
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -36,16 +40,22 @@ type receivers struct {
 	stop    context.CancelFunc // of those that run; nil: none do
 	traps   *trap.Receiver
 	syslog  *syslog.Receiver
+	beats   *heartbeat.Server
 	trouble []wire.Trouble
 }
 
-// receiving is all that receivers are made of: where it stays the same, so do they.
+// receiving is all that receivers are made of.
 type receiving struct {
+	settings // where they stay the same, so do the receivers
+	scope    scope.Config
+	names    map[netip.Addr]string
+	kinds    int // how often the profiles have changed
+}
+
+type settings struct {
 	traps  trap.Config
 	syslog syslog.Config
-	scope  scope.Config
-	names  map[netip.Addr]string
-	kinds  int // how often the profiles have changed
+	beats  heartbeat.Config
 }
 
 func newReceivers(dir string, clock *host.Clock, buf *buffer.Buffer, log *slog.Logger) *receivers {
@@ -58,25 +68,30 @@ func (r *receivers) apply(site *config.Site, k *kinds) {
 	r.mu.Lock()
 	well := r.stop != nil && len(r.trouble) == 0
 	r.mu.Unlock()
-	want := receiving{site.TrapSettings(), site.Syslog, site.Scope, addressesOf(site), k.count}
+	want := receiving{settings{site.TrapSettings(), site.Syslog, site.Heartbeats}, site.Scope, addressesOf(site), k.count}
 	if well && reflect.DeepEqual(want, r.made) {
 		return
 	}
-	r.stopAll()
 	contract, err := scope.New(site.Scope, nil)
 	if err != nil { // the site file was checked
+		r.stopAll()
 		r.fail("traps and syslog", err)
 		return
 	}
+	from, words := &senders{contract, want.names}, trap.NamesWith(k.words)
+	if well && reflect.DeepEqual(want.settings, r.made.settings) {
+		r.update(want, from, words)
+		return
+	}
+	r.stopAll()
 	ctx, stop := context.WithCancel(context.Background())
-	from := &senders{contract, want.names}
 	var traps *trap.Receiver
 	var logs *syslog.Receiver
 	r.mu.Lock()
 	r.trouble = nil
 	r.mu.Unlock()
 	if want.traps.Listen != "" {
-		if traps, err = r.startTraps(ctx, want.traps, from, trap.NamesWith(k.words)); err != nil {
+		if traps, err = r.startTraps(ctx, want.traps, from, words); err != nil {
 			r.fail("traps", err)
 		}
 	} else {
@@ -89,9 +104,30 @@ func (r *receivers) apply(site *config.Site, k *kinds) {
 	} else {
 		r.sockets.release("syslog")
 	}
+	beats, err := r.startHeartbeats(ctx, want.beats, from)
+	if err != nil {
+		r.fail("heartbeats", err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.made, r.stop, r.traps, r.syslog = want, stop, traps, logs
+	r.made, r.stop, r.traps, r.syslog, r.beats = want, stop, traps, logs, beats
+}
+
+// update lets what runs go on with other senders and names: windows, bursts, counts and
+// the informs that were taken stay.
+func (r *receivers) update(want receiving, from receive.Sources, words trap.Names) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.made = want
+	if r.traps != nil {
+		r.traps.Update(from, words)
+	}
+	if r.syslog != nil {
+		r.syslog.Update(from)
+	}
+	if r.beats != nil {
+		r.beats.Update(from)
+	}
 }
 
 func (r *receivers) startTraps(ctx context.Context, cfg trap.Config, from receive.Sources, names trap.Names) (*trap.Receiver, error) {
@@ -124,6 +160,21 @@ func (r *receivers) startSyslog(ctx context.Context, cfg syslog.Config, from rec
 		return nil, err
 	}
 	r.run("syslog", cfg.Listen, func() error { return s.Run(ctx) })
+	return s, nil
+}
+
+// startHeartbeats opens the URL that jobs call. Unlike the sockets of the others its
+// listener closes with it: a job calls again.
+func (r *receivers) startHeartbeats(ctx context.Context, cfg heartbeat.Config, from receive.Sources) (*heartbeat.Server, error) {
+	if cfg.Listen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	s := heartbeat.NewServer(cfg, heartbeat.Options{Listener: l, Sources: from, Book: r.book, Clock: r.clock, Log: r.log})
+	r.run("heartbeats", cfg.Listen, func() error { return s.Run(ctx) })
 	return s, nil
 }
 
@@ -176,6 +227,15 @@ func (r *receivers) state() (out []wire.Receiver, trouble []wire.Trouble) {
 	if r.syslog != nil {
 		add("syslog", r.made.syslog.Listen, r.syslog.Stats().Stats)
 	}
+	if r.beats != nil {
+		n := r.beats.Stats()
+		x := wire.Receiver{Name: "heartbeats", Listen: r.made.beats.Listen, Messages: n.Reports}
+		for _, refused := range n.Refused {
+			x.Messages += refused
+			x.Dropped += refused
+		}
+		out = append(out, x)
+	}
 	return out, slices.Clone(r.trouble)
 }
 
@@ -199,6 +259,13 @@ func (r *receivers) count(put func(name, help string, v uint64, labels ...string
 		put("trap_answers_total", "Answers to informs.", s.Answered)
 		for why, n := range s.Refused {
 			put("trap_refused_total", "Notifications that were not believed, by reason.", n, "reason", why)
+		}
+	}
+	if r.beats != nil {
+		s := r.beats.Stats()
+		put("heartbeat_reports_total", "Reports of jobs that were taken.", s.Reports)
+		for why, n := range s.Refused {
+			put("heartbeat_refused_total", "Calls that were not taken, by reason.", n, "reason", why)
 		}
 	}
 	if r.syslog != nil {

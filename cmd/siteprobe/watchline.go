@@ -109,10 +109,8 @@ func (w *lineWatch) running() *diagnosis.Runner {
 	return w.runner
 }
 
-// changed hands a verdict on.
-func (w *lineWatch) changed(c diagnosis.Change) {
-	// Incidents are made of it where they are wired in.
-}
+// changed hands a verdict on: an incident is made of it, or is over.
+func (w *lineWatch) changed(c diagnosis.Change) { w.d.engine.Verdict(c.Verdict, c.First, c.Evidence) }
 
 func (w *lineWatch) uplink() diagnosis.Uplink {
 	w.d.mu.Lock()

@@ -1,6 +1,20 @@
-// Package check looks at services from the outside, as a user of theirs would:
-// does it answer a ping (icmp), accept a connection (tcp), serve a page (http),
-// resolve a name (dns).
+// Package check looks at services from the outside, as a user of theirs would. Each
+// kind is a key of an entry of the site file's checks; its settings are the type of
+// that name.
+//
+//	icmp        does it answer a ping
+//	path        a train of pings at a steady pace: round trips, jitter, loss
+//	tcp         does it accept a connection
+//	tls         certificates: until when, of whom, of which name; the version; after STARTTLS, too
+//	http        does it serve a page
+//	dns         does it resolve a name; does it validate (dnssec, bogus), does it leave
+//	            alone what does not exist (nxdomain)
+//	ntp         what time does it have, and is that to go by
+//	banner      does it greet as SMTP, IMAP, POP3, FTP or SSH does, and offer TLS
+//	ldap        does it let bind, and read what a directory says of itself
+//	prometheus  metrics of an exporter, by name, as series of the check
+//	systemd     are units of this box active
+//	service     the hosts of a well-known service outside (microsoft365, zoom, ...)
 //
 // # Down is data
 //
@@ -19,11 +33,27 @@
 // # Names
 //
 // Metrics are those of blackbox_exporter, so that its dashboards and alerts work
-// unchanged, plus probe_icmp_packet_loss_ratio and probe_failure_reason. What
-// does not apply this time (a status code when nobody answered) is a missing
-// value; blackbox_exporter says 0 or -1 there. Times are in seconds, rounded to
-// microseconds. Every series has the labels check, device (when the check is tied
-// to one) and those of the site file.
+// unchanged, plus probe_failure_reason and what it does not measure. For ntp and
+// systemd they are node_exporter's. What does not apply this time (a status code when
+// nobody answered) is a missing value; blackbox_exporter says 0 or -1 there. Times are
+// in seconds, rounded to microseconds. Every series has the labels check, device (when
+// the check is tied to one) and those of the site file; what a scraped sample has under
+// one of these names becomes exported_NAME, as at Prometheus.
+//
+// Beyond blackbox_exporter's:
+//
+//	probe_icmp_packet_loss_ratio         icmp, path
+//	probe_path_rtt_{min,median,max,stddev}_seconds, probe_path_jitter_seconds: the mean
+//	                                     difference between a round trip and the next
+//	probe_ssl_chain_valid, probe_ssl_name_matches  tls: each by itself
+//	probe_dns_authenticated_data         dns with dnssec: the resolver's AD flag
+//	probe_{tls,banner,ldap}_duration_seconds{phase}
+//	probe_ldap_result_code               of RFC 4511
+//	probe_target_success{target} and its duration and certificate's end  service
+//	probe_scrape_samples_left_out        prometheus: that were asked for and did not fit
+//
+// The series of a scrape are found, not fixed: the schema changes when a new one comes.
+// One that has gone is a missing value.
 //
 // # One way out
 //
@@ -34,7 +64,16 @@
 // has approved.
 //
 // Every check opens fresh connections, since resolving, connecting and the TLS
-// handshake are what it is to measure.
+// handshake are what it is to measure. Whatever a server does, a check ends with its
+// timeout, and reads no more than is bounded: 1 MiB of a page, 16 MiB of an exposition,
+// line by line, 64 KiB of a conversation.
+//
+// # What is not judged here
+//
+// A check says up or down, and measures. Thresholds of what it measures are rules of
+// incidents. Two things it cannot tell: whose clock is wrong when a time server's and
+// the box's differ (max_offset), and whether a zone has a wildcard when random names
+// below it exist (nxdomain takes that for rewriting).
 package check
 
 import (
@@ -118,7 +157,7 @@ func build(source string, labels []collectors.Label, cfg Config, dialer Dialer, 
 	case cfg.HTTP != nil:
 		metrics, c.probe = httpMetrics(), newHTTP(*cfg.HTTP, dialer, opts.Now)
 	case cfg.DNS != nil:
-		metrics, c.probe = dnsMetrics(), newDNS(*cfg.DNS, dialer)
+		metrics, c.probe = dnsMetrics(*cfg.DNS), newDNS(*cfg.DNS, dialer)
 	case cfg.TLS != nil:
 		metrics, c.probe = tlsMetrics(), newTLS(*cfg.TLS, dialer, opts.Now)
 	case cfg.NTP != nil:

@@ -21,15 +21,17 @@ import (
 // make a server down.
 const dnsTries = 3
 
-func dnsMetrics() []metric {
+func dnsMetrics(cfg DNS) []metric {
 	ms := append(commonMetrics(),
 		metric{name: "probe_dns_query_succeeded", kind: collectors.State},
 		metric{name: "probe_dns_rcode", kind: collectors.State},
 		metric{name: "probe_dns_answer_rrs", kind: collectors.Gauge},
 		metric{name: "probe_dns_authority_rrs", kind: collectors.Gauge},
 		metric{name: "probe_dns_additional_rrs", kind: collectors.Gauge},
-		metric{name: "probe_dns_serial", kind: collectors.State},
-		metric{name: "probe_dns_authenticated_data", kind: collectors.State})
+		metric{name: "probe_dns_serial", kind: collectors.State})
+	if cfg.DNSSEC {
+		ms = append(ms, metric{name: "probe_dns_authenticated_data", kind: collectors.State})
+	}
 	return append(ms, phases("probe_dns_duration_seconds", "resolve", "connect", "request")...)
 }
 

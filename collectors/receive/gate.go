@@ -50,9 +50,10 @@ func (b *bucket) take(now collectors.Stamp, r Rate) bool {
 	return true
 }
 
-// caps are the buckets of all senders. A sender's own is asked first, so that what it
-// sends in vain takes nothing of the others'.
-type caps struct {
+// Caps bound what each of many senders may send, and what all may together. A sender's
+// own is asked first, so that what it sends in vain takes nothing of the others'. It is
+// for one goroutine at a time.
+type Caps struct {
 	each, all Rate
 	total     bucket
 	rest      bucket // of those for whom there was no room
@@ -60,15 +61,17 @@ type caps struct {
 	swept     collectors.Stamp
 }
 
-func newCaps(each, all Rate) *caps {
-	return &caps{each: each, all: all, of: map[netip.Addr]*bucket{}}
+// NewCaps makes caps of which nothing is used.
+func NewCaps(each, all Rate) *Caps {
+	return &Caps{each: each, all: all, of: map[netip.Addr]*bucket{}}
 }
 
-func (c *caps) take(now collectors.Stamp, from netip.Addr) bool {
+// Take tells whether a sender may send one more, and counts it.
+func (c *Caps) Take(now collectors.Stamp, from netip.Addr) bool {
 	return c.bucket(now, from).take(now, c.each) && c.total.take(now, c.all)
 }
 
-func (c *caps) bucket(now collectors.Stamp, from netip.Addr) *bucket {
+func (c *Caps) bucket(now collectors.Stamp, from netip.Addr) *bucket {
 	if b := c.of[from]; b != nil {
 		return b
 	}

@@ -105,9 +105,9 @@ func newWorld(r *rand.Rand) *world {
 	c := changes()[r.IntN(len(changes()))]
 	w.loc, _ = time.LoadLocation(c[0])
 	day, _ := time.Parse(time.DateOnly, c[1])
-	length := 6*3600 + r.Int64N(24*3600)
-	if w.one(10) {
-		length *= 4
+	length := 2*3600 + r.Int64N(10*3600)
+	if w.one(20) {
+		length *= 8
 	}
 	w.from = day.Unix() - r.Int64N(length)
 	w.to = w.from + length
@@ -240,7 +240,7 @@ func (w *world) edge(run int64, record func(collectors.Event) int64) {
 func (w *world) window(now int64, record func(collectors.Event) int64) {
 	id := fmt.Sprint("w", w.IntN(6))
 	start := now + w.Int64N(6000) - 1000
-	x := incident.Window{ID: id, Start: time.Unix(start, 0).UTC(), End: time.Unix(start+1+w.Int64N(9000), 0).UTC(), Cancelled: w.one(6)}
+	x := incident.Window{ID: id, Start: time.Unix(start, 0).UTC(), End: time.Unix(start+1+w.Int64N(9000), 0).UTC()}
 	if !w.one(5) {
 		x.Approved = time.Unix(now-w.Int64N(1000)+100, 0).UTC()
 	}
@@ -248,14 +248,17 @@ func (w *world) window(now int64, record func(collectors.Event) int64) {
 		x.Start, x.Approved = old[0].w.Start, old[0].w.Approved
 		x.End = x.Start.Add(time.Duration(1+w.IntN(9000)) * time.Second)
 	}
+	if w.one(6) { // called off
+		x.End = x.Start
+	}
 	if !w.one(3) {
 		for _, s := range w.sources {
 			if w.one(2) {
-				x.Sources = append(x.Sources, s)
+				x.Scope = append(x.Scope, s)
 			}
 		}
 	}
-	w.version[id] = append(w.version[id], told{x, record(x.Event())})
+	w.version[id] = append(w.version[id], told{x, record(x.Events()[0])})
 }
 
 // cells paints.
@@ -278,7 +281,7 @@ func (w *world) cells() [][]byte {
 			fill(cells[i], x.from, x.to, isOff)
 		}
 		for _, versions := range w.version {
-			if x, end, ok := inForce(versions); ok && (len(x.Sources) == 0 || slices.Contains(x.Sources, w.sources[i])) {
+			if x, end, ok := inForce(versions); ok && (len(x.Scope) == 0 || slices.Contains(x.Scope, w.sources[i])) {
 				fill(cells[i], x.Start.Unix(), end, isExcluded)
 			}
 		}
@@ -290,7 +293,7 @@ func (w *world) cells() [][]byte {
 func inForce(versions []told) (w incident.Window, end int64, ok bool) {
 	for i, v := range versions {
 		start := v.w.Start.Unix()
-		if v.w.Cancelled || v.w.Approved.IsZero() || v.w.Approved.Unix() >= start || v.at >= start {
+		if v.w.End.Equal(v.w.Start) || v.w.Approved.IsZero() || v.w.Approved.Unix() >= start || v.at >= start {
 			continue
 		}
 		if i+1 < len(versions) && versions[i+1].at < start {
@@ -299,7 +302,7 @@ func inForce(versions []told) (w incident.Window, end int64, ok bool) {
 		end = v.w.End.Unix()
 		for _, later := range versions[i+1:] {
 			cut := later.w.End.Unix()
-			if later.w.Cancelled || later.w.Start.After(v.w.Start) {
+			if later.w.End.Equal(later.w.Start) || later.w.Start.After(v.w.Start) {
 				cut = later.at
 			}
 			end = min(end, cut)
@@ -311,6 +314,9 @@ func inForce(versions []told) (w incident.Window, end int64, ok bool) {
 
 // within asks a clock on the wall.
 func (w *world) within(second int64) bool {
+	if len(w.rules)+len(w.free) == 0 {
+		return true
+	}
 	t := time.Unix(second, 0).In(w.loc)
 	if len(w.free) > 0 {
 		y, m, d := t.Date()
@@ -411,6 +417,14 @@ func (w *world) oracle() []figures {
 	for i := range agreed {
 		agreed[i] = w.within(w.from + int64(i))
 	}
+	turns := make([]bool, len(agreed)) // of any source
+	for _, c := range cells {
+		for i := 1; i < len(c); i++ {
+			if c[i] != c[i-1] {
+				turns[i] = true
+			}
+		}
+	}
 	counts := w.agreed.Counts
 	if len(counts) == 0 {
 		counts = []string{"isp", "msp", "undetermined"}
@@ -427,7 +441,7 @@ func (w *world) oracle() []figures {
 		}
 		var c byte
 		for i := range agreed {
-			if i == 0 || slices.ContainsFunc(cells, func(of []byte) bool { return of[i] != of[i-1] }) {
+			if i == 0 || turns[i] {
 				c = w.service(&w.agreed.Services[k], func(s string) byte { return cells[slices.Index(w.sources, s)][i] })
 			}
 			if c >= isDown {

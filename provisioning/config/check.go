@@ -25,6 +25,7 @@ func (p *parsing) check(s *Site) {
 	p.section("discovery", s.Discovery)
 	p.section("traps", s.Traps)
 	p.section("syslog", s.Syslog)
+	p.section("heartbeats", s.Heartbeats)
 	p.section("limits", s.Limits)
 	for i, c := range s.Info.Contacts {
 		contacts := p.root.get("site").get("contacts")
@@ -52,6 +53,9 @@ func (p *parsing) check(s *Site) {
 			p.known(n.get("device"), join(checks.path(i), "device"), []string{c.Device}, devices, "device")
 		}
 	}
+	for _, j := range s.Heartbeats.Jobs {
+		checked[j.Device] = true
+	}
 	for i, d := range s.Devices {
 		p.device(s, devices.node.item(i), devices.path(i), d, checked[d.Name])
 		p.known(devices.node.item(i).get("credentials"), join(devices.path(i), "credentials"), d.Credentials, credentials, "credential")
@@ -60,9 +64,29 @@ func (p *parsing) check(s *Site) {
 		}
 	}
 	p.agreements(s, devices, checks)
+	p.heartbeats(s, devices)
+	p.notices(s)
+	p.incidents(s, devices)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)
+}
+
+// heartbeats checks the jobs that are to report.
+func (p *parsing) heartbeats(s *Site, devices named) {
+	n := p.root.get("heartbeats").get("jobs")
+	seen := map[string]bool{}
+	for i, j := range s.Heartbeats.Jobs {
+		item, path := n.item(i), itemPath("heartbeats.jobs", n.item(i), i)
+		p.valid(item, path, j)
+		if seen[j.Name] && j.Name != "" {
+			p.errorAt(item, path, "the name is used twice")
+		}
+		seen[j.Name] = true
+		if j.Device != "" {
+			p.known(item.get("device"), join(path, "device"), []string{j.Device}, devices, "device")
+		}
+	}
 }
 
 // validator is what each section's type is.

@@ -20,8 +20,22 @@ type Status struct {
 	Clock     Clock      `json:"clock"`
 	Receivers []Receiver `json:"receivers,omitempty"`
 	Verdict   *string    `json:"verdict"`
-	Incidents []string   `json:"incidents"`
-	Trouble   []Trouble  `json:"trouble"` // what is wrong on the box itself, with what to do
+	Incidents []Incident `json:"incidents"` // those that are open, the worst first
+	Trouble   []Trouble  `json:"trouble"`   // what is wrong on the box itself, with what to do
+}
+
+// Incident is one that is open.
+type Incident struct {
+	ID       string `json:"id"`
+	Kind     string `json:"kind"`
+	Cause    string `json:"cause"`
+	Owner    string `json:"owner"`    // who has to act: customer, isp, msp, undetermined
+	Severity string `json:"severity"` // error, warning, info
+	Summary  string `json:"summary"`  // one sentence
+	Source   string `json:"source"`   // the root
+	Affected int    `json:"affected"` // sources, the root among them
+	Since    string `json:"since"`    // RFC 3339: the first evidence
+	Silenced string `json:"silenced,omitempty"`
 }
 
 // Uplink is the state of the way to the MSP.
@@ -95,12 +109,14 @@ type Trouble struct {
 // message; those not answering come first.
 const maxListed = 200
 
+// maxOpen bounds the incidents named in a status message, likewise.
+const maxOpen = 50
+
 // EncodeStatus writes a status as JSON, of at most one message.
 func EncodeStatus(s *Status) ([]byte, error) {
 	c := *s
-	if len(c.Devices.List) > maxListed {
-		c.Devices.List = c.Devices.List[:maxListed]
-	}
+	c.Devices.List = c.Devices.List[:min(len(c.Devices.List), maxListed)]
+	c.Incidents = c.Incidents[:min(len(c.Incidents), maxOpen)]
 	b, err := json.Marshal(&c)
 	if err == nil && len(b) > MaxMessage {
 		c.Devices.List = nil

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -93,7 +92,10 @@ func (b *broker) change(f func()) error {
 		return nil
 	}
 	b.silence()
-	return b.serve()
+	if err := b.serve(); err != nil || b.newest() != nil {
+		return err
+	}
+	return b.s.restartHub() // which would try again after a minute only
 }
 
 func (b *broker) newest() *impostor {
@@ -265,34 +267,4 @@ func stay(ctx context.Context, c net.Conn) {
 	if _, err := c.Write(append([]byte{0x10, byte(len(body))}, body...)); err == nil {
 		_, _ = io.Copy(io.Discard, c)
 	}
-}
-
-// StartHub runs a siteprobe-hub (its path) beside the broker, with its data in the
-// lab's folder, which is gone afterwards. HubStall stops it.
-func (s *Site) StartHub(binary string) error {
-	files, err := s.pki.client("hub")
-	if err != nil {
-		return err
-	}
-	hub, err := s.ns[nsInternet].start(s.log, binary, "run", "--data", filepath.Join(s.dir, "hub"), "--http", "",
-		"--broker", fmt.Sprintf("mqtts://%s:%d", s.Broker.V4, brokerPort),
-		"--broker-ca", files.CA, "--broker-cert", files.Cert, "--broker-key", files.Key)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hub = hub
-	return nil
-}
-
-// HubData is where the hub of StartHub keeps what it has received.
-func (s *Site) HubData() string { return filepath.Join(s.dir, "hub") }
-
-// signalHub is for who holds the site's lock.
-func (s *Site) signalHub(sig syscall.Signal) error {
-	if s.hub == nil {
-		return errors.New("no hub runs: StartHub comes first")
-	}
-	return s.hub.signal(sig)
 }

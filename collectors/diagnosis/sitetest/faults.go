@@ -255,7 +255,7 @@ func (s *Site) IDTaken() (undo func()) {
 
 // HubStall stops the hub of StartHub where it stands; the broker goes on.
 func (s *Site) HubStall() (undo func()) {
-	return s.counts("HubStall", "hub",
+	return s.counts("HubStall", heldHub,
 		func() error { return s.signalHub(syscall.SIGSTOP) },
 		func() error { return s.signalHub(syscall.SIGCONT) })
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -240,6 +241,47 @@ func TestIDTaken(t *testing.T) {
 		}
 	}
 	undo()
+}
+
+// TestHubStall: the hub's process stands still, also when the broker comes back
+// meanwhile, and goes on. Any program will do for it.
+func TestHubStall(t *testing.T) {
+	t.Parallel()
+	s := New(t, Options{})
+	program := filepath.Join(t.TempDir(), "hub")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.StartHub(program); err != nil {
+		t.Fatal(err)
+	}
+	stands := func() bool {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.hub.run.cmd.Process.Pid))
+		return strings.Contains(string(text), ") T ")
+	}
+	is := func(want bool) {
+		t.Helper()
+		err := eventually(5*time.Second, func() error {
+			if stands() != want {
+				return fmt.Errorf("the hub stands still: %v, want %v", !want, want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	is(false)
+	undo := s.HubStall()
+	is(true)
+	first := s.hub.run.cmd.Process.Pid
+	s.BrokerBusy()()
+	is(true)
+	if s.hub.run.cmd.Process.Pid == first {
+		t.Error("the broker is a new one, the hub is not")
+	}
+	undo()
+	is(false)
 }
 
 // TestServices: what is not seen by ping and a connection.

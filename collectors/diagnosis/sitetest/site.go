@@ -50,8 +50,8 @@ type Site struct {
 	mu     sync.Mutex
 	active []*fault       // oldest first
 	held   map[string]int // how many faults hold a thing, see hold
-	hub    *daemon
-	rogue  *dhcpd // nil before it ran
+	hub    *hub           // nil before StartHub
+	rogue  *dhcpd         // nil before it ran
 	lines  []*Line
 	relay  *relay // while lines has any
 	closed bool
@@ -142,7 +142,9 @@ func (s *Site) Close() {
 	for _, f := range slices.Backward(active) {
 		f.stop() // flaps must not go on; what was cut goes away with the namespaces
 	}
-	s.hub.stop()
+	if s.hub != nil {
+		s.hub.run.stop()
+	}
 	s.rogue.stop()
 	if s.relay != nil {
 		s.relay.close()

@@ -7,6 +7,7 @@
 // # Pages
 //
 //	/                                          all sites, those with problems first
+//	/incidents                                 what is open at all sites; ?owner=isp, ?q=
 //	/site/{tenant}/{site}                      one site: status, incidents, sources, completeness, events
 //	/site/{tenant}/{site}/source/{source...}   the latest readings of one source
 //	/site/{tenant}/{site}/plot?source=&series=&hours=&to=

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 	"github.com/siteprobe/siteprobe/uplink/hub"
 )
 
@@ -76,15 +77,15 @@ func (w *Web) problems(h *health, x *hub.SiteInfo) {
 	if st == nil {
 		return
 	}
-	if st.Verdict != nil && *st.Verdict != "" {
-		add(warn, words(*st.Verdict), "the box's verdict")
+	if st.Verdict != nil && *st.Verdict != "" && *st.Verdict != string(diagnosis.OK) {
+		add(warn, words(*st.Verdict), "the box's verdict about its line")
 	}
-	for i, s := range st.Incidents {
+	for i, x := range st.Incidents {
 		if i == 5 {
 			add(bad, fmt.Sprintf("and %s more incidents", count(len(st.Incidents)-i)), "")
 			break
 		}
-		add(bad, words(s), "an open incident")
+		add(severity(x.Severity).Tone, words(x.Summary), "an open incident, "+words(x.Cause)+"; whose it is: "+words(x.Owner))
 	}
 	for i, t := range st.Trouble {
 		if i == 5 {

@@ -100,10 +100,10 @@ func fillHostile(w *world, s string) []string {
 	w.account(berlin, buffer.AccountLine{Epoch: 7, Source: name, Next: 20,
 		Gaps: []store.Gap{{Epoch: 7, Source: name, Range: block.Range{First: 9, End: 14}, T0: w.now.Add(-14 * time.Minute).UnixMilli(), T1: w.now.UnixMilli(), Reason: name}}})
 	w.say(berlin, wire.Status{Site: s, Version: s, Time: s, Started: s, Online: true, Uplink: wire.Uplink{State: s, Since: s, Server: s, Error: s, Ack: s},
-		Buffer: wire.Buffer{Oldest: &s, PendingReadings: -1 << 63, PendingBytes: 1 << 62, Dropped: 1, UsedBytes: -1, BudgetBytes: 1}, Verdict: &s, Incidents: []string{s},
+		Buffer: wire.Buffer{Oldest: &s, PendingReadings: -1 << 63, PendingBytes: 1 << 62, Dropped: 1, UsedBytes: -1, BudgetBytes: 1}, Verdict: &s, Incidents: []wire.Incident{{ID: s, Kind: s, Cause: s, Owner: s, Severity: s, Summary: s, Source: s, Affected: -1, Since: s, Silenced: s}},
 		Devices: wire.Devices{Total: 1 << 62, Answering: -1 << 62, List: []wire.SourceState{{Source: name, Result: s, Why: s, At: s}, {Source: s + "2", Result: s}}},
 		Trouble: []wire.Trouble{{What: s, Hint: s}}})
-	pages := []string{"/", "/?q=" + "zQz", siteURL(berlin), sourceURL(berlin, name)}
+	pages := []string{"/", "/incidents", "/?q=" + "zQz", siteURL(berlin), sourceURL(berlin, name)}
 	for i := range schema.Series {
 		pages = append(pages, plotURL(berlin, name, schema.Series[i].String(), 1, 0))
 	}

@@ -1,8 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors/incident"
@@ -47,7 +50,7 @@ func (w *Web) incidentRows(s wire.Site, told []*incident.Told) []incidentRow {
 		until := w.opt.Now()
 		r := incidentRow{Open: x.Closed.IsZero(), Summary: words(x.Summary), Source: words(x.Source), URL: sourceURL(s, x.Source),
 			Cause: words(x.Cause), Owner: words(string(x.Owner)), Since: w.when(x.First), Silenced: words(x.Silenced), ID: words(x.ID),
-			Severity: word{x.Severity.String(), []tone{mute, warn, bad}[min(int(x.Severity), 2)]}}
+			Severity: severity(x.Severity.String())}
 		if !r.Open {
 			until, r.Until, r.Severity.Tone = x.Closed, w.when(x.Closed), mute
 		}
@@ -107,6 +110,94 @@ func (w *Web) apiIncidents(r *http.Request) (*answer, error) {
 		out = append(out, j)
 	}
 	return jsonAnswer(out)
+}
+
+// severity is the word for a severity, which anybody may have sent.
+func severity(s string) word {
+	switch s {
+	case "info":
+		return word{s, mute}
+	case "warning":
+		return word{s, warn}
+	case "error":
+		return word{s, bad}
+	}
+	return word{words(s), warn}
+}
+
+// openRow is an incident in the list of all that are open.
+type openRow struct {
+	Tenant, Site, SiteURL string
+	incidentRow
+	Said when // when the box said so
+	Gone bool // the box is not there any more
+	at   time.Time
+}
+
+// openPage lists what is open at all sites, as the boxes said last.
+type openPage struct {
+	base
+	Rows         []openRow
+	Query, Owner string
+	Owners       []string
+	All, More    int
+}
+
+// owners are those that an incident may have.
+var owners = []string{"customer", "isp", "msp", "undetermined"}
+
+// open answers with the open incidents of all sites, the worst first.
+func (w *Web) open(r *http.Request) (*answer, error) {
+	query, owner := strings.ToLower(strings.TrimSpace(r.URL.Query().Get("q"))), r.URL.Query().Get("owner")
+	if len(query) > maxQuery {
+		return nil, badQuery("The search is too long.")
+	}
+	if owner != "" && !slices.Contains(owners, owner) {
+		return nil, badQuery("An owner is one of customer, isp, msp, undetermined.")
+	}
+	infos, err := w.hub.Sites()
+	if err != nil {
+		return nil, err
+	}
+	p := &openPage{base: w.base(r, "Incidents", 30), Query: query, Owner: owner, Owners: owners}
+	p.Crumbs = []crumb{{"Sites", "/"}, {"Incidents", ""}}
+	for i := range infos {
+		x := &infos[i]
+		if x.Status == nil {
+			continue
+		}
+		gone := w.judge(x, nil).State.Tone == bad
+		for _, in := range x.Status.Incidents {
+			p.All++
+			row := w.openRow(x.Site, &in)
+			row.Gone, row.Said = gone, w.when(clock(x.Status.Time))
+			text := strings.ToLower(x.Site.Probe() + " " + in.Summary + " " + in.Cause + " " + in.Source)
+			if (owner == "" || in.Owner == owner) && strings.Contains(text, query) {
+				p.Rows = append(p.Rows, row)
+			}
+		}
+	}
+	slices.SortStableFunc(p.Rows, func(a, b openRow) int {
+		return cmp.Or(cmp.Compare(b.Severity.Tone.rank(), a.Severity.Tone.rank()), b.at.Compare(a.at))
+	})
+	if len(p.Rows) > maxRows {
+		p.More, p.Rows = len(p.Rows)-maxRows, p.Rows[:maxRows]
+	}
+	return &answer{page: "incidents", data: p}, nil
+}
+
+func (w *Web) openRow(s wire.Site, x *wire.Incident) openRow {
+	since := clock(x.Since)
+	r := openRow{Tenant: s.Tenant, Site: s.Name, SiteURL: siteURL(s), at: since, incidentRow: incidentRow{
+		Open: true, Severity: severity(x.Severity), Summary: words(x.Summary), Source: words(x.Source), URL: sourceURL(s, x.Source),
+		Cause: words(x.Cause), Owner: words(x.Owner), Since: w.when(since), Silenced: words(x.Silenced), ID: words(x.ID)}}
+	if d := w.opt.Now().Sub(since); !since.IsZero() && d > 0 {
+		r.Lasted = duration(d)
+	}
+	if x.Affected > 1 {
+		r.Affected = count(x.Affected)
+	}
+	return r
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

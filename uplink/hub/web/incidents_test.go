@@ -10,6 +10,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 	"github.com/siteprobe/siteprobe/collectors/incident"
+	"github.com/siteprobe/siteprobe/uplink/wire"
 )
 
 // change is an event about an incident, some time ago.
@@ -49,5 +50,35 @@ func TestIncidents(t *testing.T) {
 	}
 	if code, _ := w.get("/api/v1/sites/northwind/nowhere/incidents"); code != 404 {
 		t.Errorf("a site that there is not: %d", code)
+	}
+}
+
+func TestOpenIncidents(t *testing.T) {
+	w := newWorld(t)
+	if page := w.page("/incidents"); !strings.Contains(page, "Nothing is open") {
+		t.Error(page)
+	}
+	w.say(berlin, wire.Status{Time: w.ago(0), Online: true, Incidents: []wire.Incident{
+		{ID: "a", Cause: "device_down", Owner: "customer", Severity: "warning", Summary: "nvr does not answer.", Source: "device/nvr", Affected: 1, Since: w.ago(time.Hour)},
+		{ID: "b", Cause: "ISP_PATH", Owner: "isp", Severity: "error", Summary: "The provider's network is down.", Source: "line", Affected: 3, Since: w.ago(2 * time.Hour)},
+	}})
+	page := w.page("/incidents")
+	if i, j := strings.Index(page, "ISP_PATH"), strings.Index(page, "nvr does not answer"); i < 0 || j < i {
+		t.Errorf("the worst is to come first:\n%s", page)
+	}
+	if page := w.page("/incidents?owner=isp"); strings.Contains(page, "nvr") || !strings.Contains(page, "ISP_PATH") {
+		t.Errorf("only the provider's:\n%s", page)
+	}
+	if page := w.page("/incidents?q=nowhere"); !strings.Contains(page, "None like that among 2") {
+		t.Error(page)
+	}
+	if code, _ := w.get("/incidents?owner=<x>"); code != 400 {
+		t.Errorf("an owner that there is not: %d", code)
+	}
+	if _, body := w.get("/metrics"); !strings.Contains(body, `siteprobe_hub_incidents_open{tenant="northwind",site="acme-berlin"} 2`) {
+		t.Error(body)
+	}
+	if page := w.page("/"); !strings.Contains(page, "2 open incidents") {
+		t.Error(page)
 	}
 }

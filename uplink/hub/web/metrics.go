@@ -115,6 +115,7 @@ func siteMetrics() []siteMetric {
 		{p + "dropped_readings", "gauge", "Readings that the box dropped, as it said last.", said(func(x *hub.SiteInfo) float64 { return float64(x.Status.Buffer.Dropped) })},
 		{p + "devices", "gauge", "Devices of the site, as it said last.", said(func(x *hub.SiteInfo) float64 { return float64(x.Status.Devices.Total) })},
 		{p + "devices_answering", "gauge", "Devices whose last poll gave readings, as the box said last.", said(func(x *hub.SiteInfo) float64 { return float64(x.Status.Devices.Answering) })},
+		{p + "incidents_open", "gauge", "Open incidents, as the box said last.", said(func(x *hub.SiteInfo) float64 { return float64(len(x.Status.Incidents)) })},
 		{p + "pending_batches", "gauge", "Batches that wait at the box, by its account.", proved(func(s *summary) float64 { return float64(s.Pending) })},
 		{p + "dropped_batches", "gauge", "Batches that the box dropped, by its account.", proved(func(s *summary) float64 { return float64(s.DroppedBatches) })},
 		{p + "lost_batches", "gauge", "Batches of which nobody knows where they are.", proved(func(s *summary) float64 { return float64(s.Lost) })},

@@ -31,6 +31,7 @@ type sitesPage struct {
 	All       int
 	Good      int
 	Warn, Bad int
+	Open      int // incidents
 	More      int // rows left out
 }
 
@@ -69,6 +70,9 @@ func (w *Web) sites(r *http.Request) (*answer, error) {
 	for i := range infos {
 		x := &infos[i]
 		row := w.row(x, sums[x.Site.Probe()])
+		if x.Status != nil {
+			p.Open += len(x.Status.Incidents)
+		}
 		switch row.Tone {
 		case bad:
 			p.Bad++

@@ -68,7 +68,7 @@ func New(h *hub.Hub, opt Options) *Web {
 	w := &Web{hub: h, opt: opt, slots: make(chan struct{}, maxAtOnce), pages: map[string]*template.Template{}}
 	w.proofs = newProofs(h.Store(), opt.Now)
 	layout := template.Must(template.ParseFS(assets, "assets/layout.html"))
-	for _, name := range []string{"sites", "site", "source", "plot", "error"} {
+	for _, name := range []string{"sites", "site", "incidents", "source", "plot", "error"} {
 		w.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(assets, "assets/"+name+".html"))
 	}
 	w.serve = http.TimeoutHandler(w.routes(), opt.Budget+spare, "The hub is busy. Try again in a moment.\n")
@@ -78,6 +78,7 @@ func New(h *hub.Hub, opt Options) *Web {
 func (w *Web) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", w.page(w.sites))
+	mux.Handle("GET /incidents", w.page(w.open))
 	mux.Handle("GET /site/{tenant}/{site}", w.page(w.site))
 	mux.Handle("GET /site/{tenant}/{site}/{$}", w.page(w.site))
 	mux.Handle("GET /site/{tenant}/{site}/source/{source...}", w.page(w.source))
