@@ -27,7 +27,8 @@ type Options struct {
 	Config  Config
 	Now     func() collectors.Stamp
 	Emit    func(collectors.Batch) // takes each look, as a batch of the source [Source]; nil: nobody
-	Changed func(Change)           // takes each change; nil: nobody. It must not block for long.
+	Changed func(Change)           // takes the first verdict and each change; nil: nobody. It must not block for long.
+	Was     Change                 // the verdict in force, of a runner before this one; empty: none
 	Store   *Store                 // keeps the baseline; nil: it is forgotten
 	Records *Recorder              // keeps evidence; nil: there is none
 	Log     *slog.Logger           // nil: silent
@@ -49,6 +50,7 @@ type Runner struct {
 	base    Baseline
 	turn    int
 	current state
+	told    bool   // somebody knows the verdict in force
 	falls   []fall // of the last hour
 	series  *collectors.Schema
 
@@ -89,6 +91,9 @@ func NewRunner(look Looker, opt Options) *Runner {
 	}
 	r := &Runner{opt: opt, look: look, log: opt.Log, trigger: make(chan struct{}, 1), series: schema()}
 	r.current.verdict = Verdict{Code: OK, Owner: Nobody, Confidence: Unsure}
+	if opt.Was.Verdict.Code != "" {
+		r.current.verdict, r.current.first, r.told = opt.Was.Verdict, opt.Was.First, true
+	}
 	if opt.Store != nil {
 		r.base = opt.Store.Baseline()
 	}
@@ -111,7 +116,9 @@ func (r *Runner) Run(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	r.survey(ctx)
+	if !r.current.verdict.Bad() {
+		r.survey(ctx)
+	}
 	for ctx.Err() == nil {
 		if r.current.verdict.Bad() {
 			r.down(ctx)
@@ -187,6 +194,7 @@ func (r *Runner) survey(ctx context.Context) {
 	if v.Code == r.current.verdict.Code {
 		r.current.verdict = v
 		r.learn(fs, v)
+		r.tell(Change{v, at, ""})
 		return
 	}
 	if !v.Bad() { // it only stands out, or is over
@@ -302,9 +310,18 @@ func (r *Runner) change(v Verdict, first, at collectors.Stamp, fs []Fact) {
 	r.current.verdict, r.current.first = v, first
 	r.publish()
 	r.log.Info("the line", "verdict", string(v.Code), "owner", string(v.Owner), "confidence", string(v.Confidence), "was", string(was.Code), "why", v.Sentence)
-	if r.opt.Changed != nil && (v.Code != was.Code || v.Owner != was.Owner) {
-		r.opt.Changed(Change{v, first, name})
+	if v.Code != was.Code || v.Owner != was.Owner {
+		r.told = false
 	}
+	r.tell(Change{v, first, name})
+}
+
+// tell tells a verdict, unless it is known.
+func (r *Runner) tell(c Change) {
+	if !r.told && r.opt.Changed != nil {
+		r.opt.Changed(c)
+	}
+	r.told = true
 }
 
 // fell remembers falls of the last hour.
