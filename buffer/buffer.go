@@ -298,26 +298,29 @@ func (b *Buffer) crowded() bool {
 	return len(b.filled) >= maxFilled && !b.closed && b.trouble == "" && !b.stalled && !b.opt.Manual
 }
 
-// add names a batch and puts it in its class's open block; committed is that of
+// add names a batch and puts it in its class's open block; done is that of
 // AddWaiting, or nil. The caller holds mu.
-func (b *Buffer) add(x collectors.Batch, committed func()) {
+func (b *Buffer) add(x collectors.Batch, done func(kept bool)) {
 	id, err := b.name(&x)
 	if err != nil {
 		b.log.Error("a batch is outside the bounds and kept as failed", "source", x.Source, "error", err)
 		x = collectors.Batch{Source: collectors.Clip(x.Source, collectors.MaxName), At: x.At,
 			Outcome: collectors.Outcome{Result: collectors.Failed, Why: collectors.Clip("invalid: "+err.Error(), collectors.MaxText)}}
+		if done != nil {
+			done(false)
+		}
 		if x.Source == "" {
 			return
 		}
-		id, committed = block.ID{}, nil
+		id, done = block.ID{}, nil
 	}
-	if len(x.Events) > 0 && committed == nil {
+	if len(x.Events) > 0 && done == nil {
 		b.limit(&x)
 	}
 	offset, sure := b.offset()
 	b.noteClock(offset, sure)
-	if committed != nil {
-		b.waiters = append(b.waiters, waiter{b.epoch.ID, x.Source, b.next[x.Source], committed})
+	if done != nil {
+		b.waiters = append(b.waiters, waiter{b.epoch.ID, x.Source, b.next[x.Source], done})
 	}
 	b.place(x, id, offset, sure)
 }
@@ -457,6 +460,7 @@ func (b *Buffer) Close() error {
 	b.io.Lock()
 	defer b.io.Unlock()
 	err := b.commit()
+	b.disappointAll()
 	if err != nil {
 		b.log.Error("what is in memory cannot be written and is lost", "blocks", len(b.unsaved), "error", err)
 	}

@@ -199,7 +199,7 @@ func (b *Buffer) save(n int) error {
 	}
 	b.at(PointCommitted)
 	if err := b.mark(blocks); err != nil {
-		b.leave(blocks)
+		b.answer(blocks, false)
 		return err
 	}
 	b.at(PointMarked)
@@ -211,7 +211,7 @@ func (b *Buffer) save(n int) error {
 			b.opt.Committed(x)
 		}
 	}
-	b.answer(blocks)
+	b.answer(blocks, true)
 	wake(b.committed)
 	return nil
 }
@@ -279,7 +279,7 @@ func (b *Buffer) take(all bool) {
 			// Its batches have numbers that no block will hold: the next account finds them.
 			b.log.Error("a block cannot be encoded and is lost", "sources", len(w.sections), "error", err)
 			b.mu.Lock()
-			b.unwaitAll(w)
+			b.disappoint(w)
 			b.mu.Unlock()
 			continue
 		}

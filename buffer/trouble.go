@@ -334,7 +334,7 @@ func (l *losses) merge(from losses) {
 // lose notes the gaps that a block for which there is no room leaves: they are kept
 // with the next commit.
 func (b *Buffer) lose(x *block.Block) {
-	b.leave([]*block.Block{x})
+	b.answer([]*block.Block{x}, false)
 	b.lost.readings += x.Readings
 	b.dropped.Add(int64(x.Readings))
 	for i := range x.Cover {
@@ -344,7 +344,7 @@ func (b *Buffer) lose(x *block.Block) {
 
 // spill does the same for a block that is not packed yet. The caller holds mu.
 func (b *Buffer) spill(w *builder) {
-	b.unwaitAll(w)
+	b.disappoint(w)
 	b.spilled.readings += w.cells
 	b.dropped.Add(int64(w.cells))
 	for i := range w.sections {

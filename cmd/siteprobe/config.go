@@ -46,6 +46,7 @@ func checkConfigCommand(path *string) *cobra.Command {
 			for _, w := range site.Warnings {
 				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
 			}
+			checkCards(c, site)
 			if err := checkProfiles(c, site); err != nil {
 				return err
 			}

@@ -15,6 +15,11 @@
 //	siteprobe topology       which port of which device goes where
 //	siteprobe where          where a MAC, an address or a device is plugged in
 //	siteprobe sla            service levels, and a report of them
+//	siteprobe runbook        what to do when something breaks
+//	siteprobe test-notify    send a test through the notices
+//	siteprobe incidents      what is broken, since when and whose it is
+//	siteprobe maintenance    times of work, in which nobody is called
+//	siteprobe silence        hold back notices
 //	siteprobe snmp           look at one device by SNMP: walk, get, identify
 //	siteprobe profile        check, list, show and try what kinds of devices are asked for
 //	siteprobe version
@@ -108,9 +113,11 @@ func newRoot(siteFile string) *cobra.Command {
 	p := &path
 	root.AddCommand(
 		runCommand(p), checkConfigCommand(p), pollCommand(p), statusCommand(p),
-		historyCommand(p), eventsCommand(p), slaCommand(p),
+		historyCommand(p), eventsCommand(p),
+		incidentsCommand(p), maintenanceCommand(p), silenceCommand(p), slaCommand(p),
 		discoverCommand(p), adoptCommand(p), forgetCommand(p), inventoryCommand(p),
 		topologyCommand(p), whereCommand(p),
+		runbookCommand(p), testNotifyCommand(p),
 		snmpCommand(p), profileCommand(p),
 		&cobra.Command{
 			Use: "version", Short: "Print the version", Args: cobra.NoArgs,

@@ -21,8 +21,9 @@ import (
 	"github.com/siteprobe/siteprobe/uplink/wire"
 )
 
-// receivers are those of traps and syslog that a site file asks for. Their sockets stay
-// open while the one takes another's place, so that a reload loses nothing.
+// receivers are those of traps and syslog that a site file asks for. Where only who may
+// send and what things are called changes, they go on. Their sockets stay open while the
+// one takes another's place, so that a reload loses nothing.
 type receivers struct {
 	dir   string
 	clock *host.Clock
@@ -43,14 +44,18 @@ type receivers struct {
 	trouble []wire.Trouble
 }
 
-// receiving is all that receivers are made of: where it stays the same, so do they.
+// receiving is all that receivers are made of.
 type receiving struct {
+	settings // where they stay the same, so do the receivers
+	scope    scope.Config
+	names    map[netip.Addr]string
+	kinds    int // how often the profiles have changed
+}
+
+type settings struct {
 	traps  trap.Config
 	syslog syslog.Config
 	beats  heartbeat.Config
-	scope  scope.Config
-	names  map[netip.Addr]string
-	kinds  int // how often the profiles have changed
 }
 
 func newReceivers(dir string, clock *host.Clock, buf *buffer.Buffer, log *slog.Logger) *receivers {
@@ -63,25 +68,30 @@ func (r *receivers) apply(site *config.Site, k *kinds) {
 	r.mu.Lock()
 	well := r.stop != nil && len(r.trouble) == 0
 	r.mu.Unlock()
-	want := receiving{site.TrapSettings(), site.Syslog, site.Heartbeats, site.Scope, addressesOf(site), k.count}
+	want := receiving{settings{site.TrapSettings(), site.Syslog, site.Heartbeats}, site.Scope, addressesOf(site), k.count}
 	if well && reflect.DeepEqual(want, r.made) {
 		return
 	}
-	r.stopAll()
 	contract, err := scope.New(site.Scope, nil)
 	if err != nil { // the site file was checked
+		r.stopAll()
 		r.fail("traps and syslog", err)
 		return
 	}
+	from, words := &senders{contract, want.names}, trap.NamesWith(k.words)
+	if well && reflect.DeepEqual(want.settings, r.made.settings) {
+		r.update(want, from, words)
+		return
+	}
+	r.stopAll()
 	ctx, stop := context.WithCancel(context.Background())
-	from := &senders{contract, want.names}
 	var traps *trap.Receiver
 	var logs *syslog.Receiver
 	r.mu.Lock()
 	r.trouble = nil
 	r.mu.Unlock()
 	if want.traps.Listen != "" {
-		if traps, err = r.startTraps(ctx, want.traps, from, trap.NamesWith(k.words)); err != nil {
+		if traps, err = r.startTraps(ctx, want.traps, from, words); err != nil {
 			r.fail("traps", err)
 		}
 	} else {
@@ -101,6 +111,23 @@ func (r *receivers) apply(site *config.Site, k *kinds) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.made, r.stop, r.traps, r.syslog, r.beats = want, stop, traps, logs, beats
+}
+
+// update lets what runs go on with other senders and names: windows, bursts, counts and
+// the informs that were taken stay.
+func (r *receivers) update(want receiving, from receive.Sources, words trap.Names) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.made = want
+	if r.traps != nil {
+		r.traps.Update(from, words)
+	}
+	if r.syslog != nil {
+		r.syslog.Update(from)
+	}
+	if r.beats != nil {
+		r.beats.Update(from)
+	}
 }
 
 func (r *receivers) startTraps(ctx context.Context, cfg trap.Config, from receive.Sources, names trap.Names) (*trap.Receiver, error) {

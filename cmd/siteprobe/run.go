@@ -20,9 +20,11 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/buffer/block"
+	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/incident"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/collectors/topology"
@@ -74,10 +76,15 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if offset, ok := buf.KnownOffset(); ok {
 		clock.Recall(offset)
 	}
-	seen := newTracker(buf.Add)
+	wires, told := &wiring{}, newNotices(clock, log)
+	engine := incident.NewEngine(incident.Options{Clock: clock, Dir: dataDir(site), Zone: site.Info.Location(), Blame: blame, Wiring: wires.read, Add: buf.Add, Sink: told.hear, Log: log})
+	seen := newTracker(func(b collectors.Batch) {
+		engine.Observe(b)
+		buf.Add(b)
+	})
 	sched := schedule.New(site.Limits, clock.Now, seen.add, log)
 	d := &appliance{path: path, log: log, site: site, name: name, clock: clock, buf: buf, sched: sched, seen: seen, jobs: newJobs(clock, log), started: time.Now(),
-		receivers: newReceivers(dataDir(site), clock, buf, log)}
+		engine: engine, wiring: wires, receivers: newReceivers(dataDir(site), clock, buf, log), notices: told}
 	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
 		log.Warn("what was learned of devices", "error", err)
 	}
@@ -89,31 +96,39 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		log.Warn("what was known of heartbeats", "error", err)
 	}
 	d.receivers.book = d.jobs.beats
+	wires.store = d.jobs.topology
 	if err := d.schedule(site); err != nil {
 		return errors.Join(&exit{usage, err}, buf.Close())
 	}
 
-	var senders, others, collecting sync.WaitGroup
+	var senders, others, collecting, incidents sync.WaitGroup
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
 	others.Go(func() { d.serve(serving, site) })
 	others.Go(func() { d.watchdog(serving) })
+	incidents.Go(func() { _ = engine.Run(watching) }) // it has no error
+	incidents.Go(func() { d.watchSelf(watching) })
 	others.Go(func() { clock.AskServers(serving, site.Clock.NTP, log) })
 	others.Go(func() { d.jobs.memory.Run(serving, log) })
 	stopSending, err := d.startSender(&senders, site.Uplink)
 	if err != nil {
 		stopServing()
+		stopWatching()
 		others.Wait()
+		incidents.Wait()
 		return errors.Join(&exit{usage, err}, buf.Close())
 	}
 	var schedErr error
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
 	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
+	d.notices.apply(site)
 	adopted := make(chan struct{})
 	others.Go(func() { d.jobs.watchBook(serving, adopted) })
 
 	log.Info("siteprobe runs", "version", version, "site", name.Probe(), "devices", len(site.Devices), "checks", len(site.Checks))
-	notify(log, daemon.SdNotifyReady)
+	sdNotify(log, daemon.SdNotifyReady)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -124,17 +139,21 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		}
 	}
 
-	notify(log, daemon.SdNotifyStopping)
+	sdNotify(log, daemon.SdNotifyStopping)
 	log.Info("siteprobe stops")
 	collecting.Wait()
 	socketsErr := d.jobs.close()
 	d.receivers.close()
+	stopWatching()
+	incidents.Wait()
+	engineErr := engine.Close()
+	d.notices.close()
 	flushErr := buf.Flush()
 	stopSending()
 	senders.Wait()
 	stopServing()
 	others.Wait()
-	return errors.Join(schedErr, socketsErr, flushErr, buf.Close())
+	return errors.Join(schedErr, socketsErr, engineErr, flushErr, buf.Close())
 }
 
 // appliance is what a running daemon is made of.
@@ -148,8 +167,11 @@ type appliance struct {
 	seen    *tracker
 	jobs    *jobs
 	started time.Time
+	engine  *incident.Engine
+	wiring  *wiring
 
 	receivers *receivers
+	notices   *notices
 
 	mu     sync.Mutex
 	site   *config.Site
@@ -170,6 +192,7 @@ func (d *appliance) schedule(site *config.Site) error {
 	if err := d.jobs.beats.Keep(site.Heartbeats.Jobs); err != nil {
 		d.log.Warn("which heartbeats are waited for", "error", err)
 	}
+	d.watch(site)
 	return nil
 }
 
@@ -200,8 +223,8 @@ func (d *appliance) startSender(wg *sync.WaitGroup, cfg uplink.Config) (context.
 // reload takes over a changed site file: it is read and checked whole before
 // anything changes, and on any mistake everything stays as it was.
 func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) context.CancelFunc {
-	notify(d.log, daemon.SdNotifyReloading)
-	defer notify(d.log, daemon.SdNotifyReady)
+	sdNotify(d.log, daemon.SdNotifyReloading)
+	defer sdNotify(d.log, daemon.SdNotifyReady)
 	site, err := load(config.Loader{}, d.path)
 	if err != nil {
 		d.log.Error("the site file has mistakes; the one before stays in force", "error", err)
@@ -222,6 +245,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.site = site
 	d.mu.Unlock()
 	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
+	d.notices.apply(site)
 	if changed {
 		stopSending()
 		wg.Wait()
@@ -240,6 +264,9 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 	d.log.Info("the site file is in force", "devices", len(site.Devices), "checks", len(site.Checks))
 	return stopSending
 }
+
+// stages are those of the flow whose beats are watched.
+var stages = [3]string{"collectors", "buffer", "uplink"}
 
 // watchdog tells systemd that the daemon lives, but only while every stage of the
 // flow advances.
@@ -260,7 +287,7 @@ func (d *appliance) watchdog(ctx context.Context) {
 		}
 		now := d.beats()
 		stuck := ""
-		for i, stage := range []string{"collectors", "buffer", "uplink"} {
+		for i, stage := range stages {
 			if now[i] == last[i] {
 				stuck = stage
 			}
@@ -270,7 +297,7 @@ func (d *appliance) watchdog(ctx context.Context) {
 			d.log.Error("a stage stands still; the watchdog is not told that all is well", "stage", stuck)
 			continue
 		}
-		notify(d.log, daemon.SdNotifyWatchdog)
+		sdNotify(d.log, daemon.SdNotifyWatchdog)
 	}
 }
 
@@ -278,10 +305,14 @@ func (d *appliance) beats() [3]uint64 {
 	d.mu.Lock()
 	s := d.sender
 	d.mu.Unlock()
-	return [3]uint64{d.sched.Beat(), uint64(d.buf.Beat()), uint64(s.Beat())}
+	out := [3]uint64{d.sched.Beat(), uint64(d.buf.Beat())}
+	if s != nil {
+		out[2] = uint64(s.Beat())
+	}
+	return out
 }
 
-func notify(log *slog.Logger, state string) {
+func sdNotify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Debug("telling systemd", "error", err)
 	}

@@ -31,6 +31,7 @@ func (d *appliance) serve(ctx context.Context, site *config.Site) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(d.status()) // the client has gone
 	})
+	d.serveIncidents(mux)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	path := controlSocket(dataDir(site))
@@ -74,7 +75,7 @@ func (d *appliance) status() *wire.Status {
 	now := time.Now()
 	s := &wire.Status{
 		Site: d.name.Probe(), Version: version, Time: rfc3339(now), Started: rfc3339(d.started), Online: true,
-		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: []wire.Incident{}, Trouble: []wire.Trouble{},
+		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: d.openIncidents(), Trouble: []wire.Trouble{},
 	}
 	s.Devices.Found = int(d.jobs.found.Load())
 	if sender != nil {
@@ -100,7 +101,7 @@ func (d *appliance) status() *wire.Status {
 	}
 	var trouble []wire.Trouble
 	s.Receivers, trouble = d.receivers.state()
-	s.Trouble = append(s.Trouble, trouble...)
+	s.Trouble = append(append(s.Trouble, trouble...), d.notices.state()...)
 	if !sure {
 		s.Trouble = append(s.Trouble, clockTrouble(d.clock.Doubted()))
 	}

@@ -58,27 +58,44 @@ func statusCommand(path *string) *cobra.Command {
 
 // ask gets an answer from the daemon.
 func ask(ctx context.Context, socket, what string) ([]byte, error) {
+	raw, code, err := talk(ctx, socket, what, "", nil)
+	if err == nil && code != http.StatusOK {
+		err = errors.New("the daemon does not know that question: is it of another version?")
+	}
+	return raw, err
+}
+
+// talk asks the daemon, or tells it what body says.
+func talk(ctx context.Context, socket, what, kind string, body io.Reader) (answer []byte, code int, err error) {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://siteprobe"+what, nil)
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://siteprobe"+what, body)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 	}
 	r, err := client.Do(req)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, errors.New("the daemon is not running (systemctl status siteprobe says why)")
+		return nil, 0, errors.New("the daemon is not running (systemctl status siteprobe says why)")
 	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("no right to ask the daemon: be root, or in the group that owns %s", socket)
+		return nil, 0, fmt.Errorf("no right to ask the daemon: be root, or in the group that owns %s", socket)
 	case err != nil:
-		return nil, fmt.Errorf("asking the daemon: %w", err)
+		return nil, 0, fmt.Errorf("asking the daemon: %w", err)
 	}
 	defer r.Body.Close()
-	return io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	answer, err = io.ReadAll(io.LimitReader(r.Body, 4<<20))
+	return answer, r.StatusCode, err
 }
 
 func printStatus(w io.Writer, s *wire.Status, now time.Time) {
@@ -132,6 +149,9 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 		}
 		fmt.Fprintf(t, "\t%s\n", joined("\t", d.Source, d.Result, collectors.Printable(d.Why)))
 	}
+	for _, x := range s.Incidents {
+		fmt.Fprintf(t, "incident\t%s\n", collectors.Printable(incidentLine(&x, now)))
+	}
 	for _, x := range s.Receivers {
 		fmt.Fprintf(t, "%s\tat %s: %d messages, %d events", collectors.Printable(x.Name), collectors.Printable(x.Listen), x.Messages, x.Events)
 		if x.Dropped > 0 {
@@ -147,6 +167,15 @@ func printStatus(w io.Writer, s *wire.Status, now time.Time) {
 	for _, x := range s.Trouble {
 		fmt.Fprintf(t, "trouble\t%s\n\t-> %s\n", x.What, x.Hint)
 	}
+}
+
+// incidentLine is an open incident in a line.
+func incidentLine(x *wire.Incident, now time.Time) string {
+	line := fmt.Sprintf("%s (since %s, %s", x.Summary, since(x.Since, now), x.Owner)
+	if x.Affected > 1 {
+		line += fmt.Sprintf(", %d affected", x.Affected)
+	}
+	return line + ")"
 }
 
 // days writes a time ahead, coarsely.

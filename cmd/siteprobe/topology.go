@@ -164,20 +164,7 @@ func (l *looking) root(wanted string) (string, error) {
 		}
 		return wanted, nil
 	}
-	var tops []string
-	for _, d := range l.site.Devices {
-		for n := 0; d.Parent != "" && n < len(l.site.Devices); n++ {
-			up, ok := l.site.Device(d.Parent)
-			if !ok {
-				break
-			}
-			if up.Parent == "" {
-				tops = append(tops, up.Name)
-			}
-			d = up
-		}
-	}
-	return l.graph.Root(tops...), nil
+	return l.graph.Root(tops(l.site)...), nil
 }
 
 func topologyCommand(path *string) *cobra.Command {

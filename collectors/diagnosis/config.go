@@ -8,11 +8,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Config is the site file's diagnosis section: what is asked to find out what broke.
 // A list that the site file gives takes the place of the default one.
 type Config struct {
+	Heartbeat time.Duration `yaml:"heartbeat"` // between two light looks; 0: the daemon never looks
+	Survey    time.Duration `yaml:"survey"`    // between two looks at everything while nothing seems wrong
+
 	Anchors   []Anchor `yaml:"anchors"`
 	Resolvers []string `yaml:"resolvers"` // addresses of public ones
 	NTP       []string `yaml:"ntp"`       // host or host:port; three at least, or the clock is not judged with certainty
@@ -48,6 +52,7 @@ type Names struct {
 // DefaultConfig is what applies where the site file says nothing.
 func DefaultConfig() Config {
 	return Config{
+		Heartbeat: 30 * time.Second, Survey: 5 * time.Minute,
 		Anchors: []Anchor{
 			{Provider: "Cloudflare", Address4: "1.1.1.1", Address6: "2606:4700:4700::1111", TCP: 443, DNS: true},
 			{Provider: "Google", Address4: "8.8.8.8", Address6: "2001:4860:4860::8888", TCP: 443, DNS: true},
@@ -67,6 +72,12 @@ const maxTargets = 8
 
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {
+	switch {
+	case c.Heartbeat != 0 && (c.Heartbeat < 5*time.Second || c.Heartbeat > time.Hour):
+		return errors.New("heartbeat: must be between 5s and 1h, or 0s for never")
+	case c.Heartbeat != 0 && (c.Survey < time.Minute || c.Survey > 24*time.Hour):
+		return errors.New("survey: must be between 1m and 24h")
+	}
 	for name, n := range map[string]int{"anchors": len(c.Anchors), "resolvers": len(c.Resolvers), "ntp": len(c.NTP), "portal": len(c.Portal), "names.addresses": len(c.Names.Addresses)} {
 		if n > maxTargets {
 			return fmt.Errorf("%s: at most %d", name, maxTargets)

@@ -49,7 +49,8 @@ func (c Contract) skips(f Fact) bool {
 // nothing.
 type Baseline struct {
 	Hops        map[int]string `json:"hops,omitempty"`         // who answers at which distance
-	IPv6        bool           `json:"ipv6,omitempty"`         // it works
+	IPv4        bool           `json:"ipv4,omitempty"`         // it works
+	IPv6        bool           `json:"ipv6,omitempty"`         // likewise
 	GatewayICMP bool           `json:"gateway_icmp,omitempty"` // the gateway answers echo requests
 	GatewayMAC  string         `json:"gateway_mac,omitempty"`
 	MTU         int            `json:"mtu,omitempty"`

@@ -26,7 +26,7 @@ func healthy() []Fact {
 		NewFact(Connected, "", 0, Works, ""), NewFact(HubAck, "", 0, Works, ""), NewFact(PowerUPS, "", 0, Works, ""), NewFact(WANAddress, "", 0, Works, ""),
 	}
 	for ttl := 1; ttl <= 4; ttl++ {
-		fs = append(fs, NewFact(Hop, fmt.Sprint("ttl ", ttl), 4, Works, "").With("ttl", float64(ttl)))
+		fs = append(fs, NewFact(Hop, fmt.Sprint("ttl ", ttl), 4, Works, fmt.Sprint("h", ttl)).With("ttl", float64(ttl)))
 	}
 	for _, p := range []string{"a", "b", "c"} {
 		for _, n := range []string{AnchorICMP, AnchorTCP, AnchorDNS} {

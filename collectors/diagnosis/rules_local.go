@@ -49,12 +49,14 @@ func ruleLink(v *view) *finding {
 // linked tells whether nothing speaks against the link.
 func (v *view) linked() bool { return !v.fails(LinkCarrier) }
 
+// ruleLease: what IPv6 reaches does not help those who need IPv4.
 func ruleLease(v *view) *finding {
-	if !v.linked() || !v.fails(Address) || len(v.reach()) > 0 {
+	lost := v.failed(Address)
+	if !v.linked() || len(lost) == 0 || slices.ContainsFunc(v.reach(), func(f Fact) bool { return f.Family == 4 }) {
 		return nil
 	}
 	more := v.onlyFailed(DHCPAnswers, Route, GatewayARP, GatewayICMP, AnchorICMP, AnchorTCP, Connected)
-	return &finding{code: NoLease, owner: v.contract.LAN, failed: append(v.failed(Address), more...), below: v.ok(LinkCarrier)}
+	return &finding{code: NoLease, owner: v.contract.LAN, failed: append(lost, more...), below: v.ok(LinkCarrier)}
 }
 
 func ruleDuplicate(v *view) *finding {
@@ -75,7 +77,7 @@ func ruleRogue(v *view) *finding {
 }
 
 // addressed tells whether nothing speaks against link and address.
-func (v *view) addressed() bool { return v.linked() && !v.fails(Address) }
+func (v *view) addressed() bool { return v.linked() && len(v.failed(Address)) == 0 }
 
 // ruleGateway: an answer to ARP without one to ICMP is normal, so silence to ICMP
 // counts where it used to answer.

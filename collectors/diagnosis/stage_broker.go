@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/beevik/ntp"
+	"github.com/siteprobe/siteprobe/collectors/sntp"
 )
 
 // The stages of the clock, the broker and the session.
@@ -44,13 +44,14 @@ func (l *look) askNTP(ctx context.Context, s string) Fact {
 	}
 	start := time.Now()
 	tries(ctx, 2, 2*time.Second, func(ctx context.Context) bool {
-		r, err := ntp.QueryWithOptions(join(host, port), ntp.QueryOptions{Timeout: 2 * time.Second,
-			Dialer: func(string, string) (net.Conn, error) { return l.gate.dial(ctx, "udp", host, port) }})
-		if err != nil || r.Validate() != nil {
+		a, err := sntp.Ask(ctx, join(host, port), 2*time.Second, func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return l.gate.dial(ctx, network, host, port)
+		})
+		if err != nil {
 			return false
 		}
 		// The clock that is judged may be another than the kernel's.
-		off := r.ClockOffset - time.Until(l.in.Now())
+		off := a.Behind - time.Until(l.in.Now())
 		f.Result, f.Detail = Works, ""
 		if off.Abs() > maxOff {
 			f.Result, f.Detail = Fails, "the box's clock is not this server's"

@@ -67,7 +67,7 @@ func (l *look) address(ctx context.Context) []Fact {
 	}
 	if l.global6 {
 		out = append(out, NewFact(Address, "", 6, Works, ""))
-		if out[0].Result == Fails {
+		if out[0].Result == Fails && !l.base.IPv4 {
 			out[0].Result = Unknown // a site of IPv6 alone needs none
 		}
 	}

@@ -46,11 +46,18 @@ func (b *Book) one(text string) (*Device, error) {
 	case 1:
 		return found[0], nil
 	}
-	var at []string
+	by := "address"
+	var addresses, ids []string
 	for _, d := range found {
-		at = append(at, d.Address.String())
+		if slices.Contains(addresses, d.Address.String()) {
+			by = "ID"
+		}
+		addresses, ids = append(addresses, d.Address.String()), append(ids, d.ID+" ("+clip(d.Title(), 64)+")")
 	}
-	return nil, fmt.Errorf("%q are %d devices; name one by its address: %s", clip(text, 64), len(found), strings.Join(at, ", "))
+	if by == "ID" {
+		addresses = ids
+	}
+	return nil, fmt.Errorf("%q are %d devices; name one by its %s: %s", clip(text, 64), len(found), by, strings.Join(addresses, ", "))
 }
 
 // Adopt has a candidate polled from now on, under the name as or, where that is empty,

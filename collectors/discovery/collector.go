@@ -277,7 +277,7 @@ func (c *Collector) finish(b *Book, p *Progress) []Change {
 	b.Devices = devices
 	changes = append(changes, b.takeWanted(c.cfg.Adopt, c.opt.Taken)...)
 	for i := range changes {
-		b.tell(changes[i].Event())
+		b.tell(c.opt.Now(), changes[i].Event())
 	}
 	b.Sweep = nil
 	if covers(p.Networks, c.networks) {

@@ -31,7 +31,8 @@ type Facts struct {
 	Location      string    `json:"location,omitempty"`
 	EngineID      string    `json:"engine_id,omitempty"`     // SNMP's, in hexadecimal
 	MAC           string    `json:"mac,omitempty"`           // the lowest of its interfaces that is the world's only one
-	ConfigChanged time.Time `json:"config_changed,omitzero"` // when its configuration was last changed, where it tells
+	ConfigChanged time.Time `json:"config_changed,omitzero"` // when its configuration was last changed, where it tells, by the box's clock; to be shown
+	ConfigTicks   uint64    `json:"config_ticks,omitempty"`  // the same by the device's own clock: sysUpTime at that moment, in hundredths of a second
 	Modules       []Module  `json:"modules,omitempty"`       // of ENTITY-MIB
 }
 

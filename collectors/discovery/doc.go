@@ -59,7 +59,8 @@
 // one of the site file until that is changed. Another device in the place of a polled
 // one is told as device_replaced, and gets its name. The kinds of events are listed
 // with [Kind]; each bears the labels device, address, id and what else is known:
-// class, vendor, model, serial, and field, from and to of what changed.
+// class, vendor, model, serial, field, from and to of what changed, and found: when that
+// was, as a sweep by a command is told only once the daemon runs.
 //
 // # The registry
 //

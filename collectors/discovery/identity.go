@@ -31,6 +31,9 @@ func (k keys) merge(other keys) keys {
 // strong tells whether there is any key that holds wherever the device is.
 func (k keys) strong() bool { return k.serial != "" || k.engine != "" || k.mac != "" }
 
+// mute tells whether nothing is known but that somebody is there.
+func (k keys) mute() bool { return !k.strong() && k.name == "" }
+
 // differ and same compare two keys; where one is missing they are neither.
 func differ(a, b string) bool { return a != "" && b != "" && a != b }
 func same(a, b string) bool   { return a != "" && a == b }

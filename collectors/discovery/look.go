@@ -96,7 +96,9 @@ func (l *lan) study(ctx context.Context, c *snmp.Client, a netip.Addr) (looked, 
 	out.facts.MAC, _ = baseMAC(ctx, c)
 	out.facts.Modules, _ = modules(ctx, c)
 	out.facts.fromChassis()
-	out.facts.ConfigChanged, _ = configChanged(ctx, c, d.SysObjectID, time.Now())
+	if at, up, err := configChanged(ctx, c, d.SysObjectID); err == nil && at > 0 {
+		out.facts.ConfigTicks, out.facts.ConfigChanged = at, time.Now().Add(-ticks(up-at)).Truncate(time.Second).UTC()
+	}
 	out.neighbours, _ = arpTable(ctx, c)
 	out.facts.tidy()
 	return out, ctx.Err()
@@ -150,9 +152,9 @@ func arpTable(ctx context.Context, c *snmp.Client) (out []neighbour, err error) 
 }
 
 // configChanged is when the running configuration was last changed, of devices that
-// tell: as the value of sysUpTime at that moment. One that has not been changed since
-// the device started tells nothing.
-func configChanged(ctx context.Context, c *snmp.Client, sysObjectID string, now time.Time) (time.Time, error) {
+// tell, and what time it is now, both as values of sysUpTime. One that has not been
+// changed since the device started, or since sysUpTime began anew, tells nothing: at is 0.
+func configChanged(ctx context.Context, c *snmp.Client, sysObjectID string) (at, up uint64, err error) {
 	var of []byte
 	switch {
 	case hasArcs(sysObjectID, "1.3.6.1.4.1.9."):
@@ -160,13 +162,12 @@ func configChanged(ctx context.Context, c *snmp.Client, sysObjectID string, now 
 	case hasArcs(sysObjectID, "1.3.6.1.4.1.2636."):
 		of = jnxCfgChange
 	default:
-		return time.Time{}, nil
+		return 0, 0, nil
 	}
 	got, err := c.Get(ctx, sysUpTime, of)
 	if err != nil {
-		return time.Time{}, err
+		return 0, 0, err
 	}
-	var up, at uint64
 	for _, v := range got {
 		switch {
 		case v.Tag != pdu.TagTimeTicks:
@@ -176,10 +177,13 @@ func configChanged(ctx context.Context, c *snmp.Client, sysObjectID string, now 
 			at = v.Num
 		}
 	}
-	if at == 0 || at > up {
-		return time.Time{}, nil
+	if at > up {
+		at = 0
 	}
-	return now.Add(-time.Duration(up-at) * 10 * time.Millisecond).Truncate(time.Second).UTC(), nil
+	return at, up, nil
 }
+
+// ticks is a difference of TimeTicks.
+func ticks(n uint64) time.Duration { return time.Duration(n) * 10 * time.Millisecond }
 
 func hasArcs(oid, prefix string) bool { return len(oid) > len(prefix) && oid[:len(prefix)] == prefix }

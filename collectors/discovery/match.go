@@ -191,11 +191,12 @@ func (m *merging) matchWeakly(ks []keys) {
 	})
 }
 
-// matchPresence takes what answers at the address of a device, and does not say who it
-// is, for that device: it is not missed, and nothing is learned.
+// matchPresence takes what answers at the address of a device for that device, where
+// one of the two does not say who it is: it is not missed, and nothing is learned; or
+// it was only known to be there, and now says who it is.
 func (m *merging) matchPresence(ks []keys) {
 	m.eachHere(func(i int, g *group) bool {
-		return !g.strong() && g.name == "" && !differ(ks[i].link, g.link)
+		return (g.keys.mute() || ks[i].mute()) && !differ(ks[i].link, g.link)
 	})
 }
 

@@ -134,8 +134,8 @@ func (m *merging) learn(d *Device, g *group) {
 	} {
 		keep(p.to, p.from)
 	}
-	if !f.ConfigChanged.IsZero() {
-		d.ConfigChanged = f.ConfigChanged
+	if f.ConfigTicks > 0 {
+		d.ConfigChanged, d.ConfigTicks = f.ConfigChanged, f.ConfigTicks
 	}
 	if len(f.Modules) > 0 {
 		d.Modules = f.Modules
@@ -186,15 +186,24 @@ func (m *merging) compare(was, is *Device) {
 			m.tell(Change{Kind: DeviceChanged, Device: *is, Field: f.field, From: f.from, To: f.to})
 		}
 	}
-	if !was.ConfigChanged.IsZero() && is.ConfigChanged.Sub(was.ConfigChanged) > configSlack {
+	if reconfigured(&was.Facts, &is.Facts) {
 		m.tell(Change{Kind: DeviceChanged, Device: *is, Field: "config",
 			From: was.ConfigChanged.UTC().Format(time.RFC3339), To: is.ConfigChanged.UTC().Format(time.RFC3339)})
 	}
 }
 
-// configSlack is by how much the same change seems to be at another time: it is told
-// as an age, by a clock of the device's own.
-const configSlack = 2 * time.Minute
+// settling is for how long after a start a device may report a change of its
+// configuration that is only that it has read it. In ticks.
+const settling = 10 * 60 * 100
+
+// reconfigured tells whether a device's configuration was changed between two looks at
+// it. Only the device's own clock counts: the box's may have been set meanwhile, from
+// 1970 even. A value of sysUpTime that stands still is the same change; one behind it
+// is another, unless the device has just started. After a restart, by which its clock
+// went back, what is not of the start has happened since.
+func reconfigured(was, is *Facts) bool {
+	return was.ConfigTicks > 0 && is.ConfigTicks > 0 && is.ConfigTicks != was.ConfigTicks && is.ConfigTicks > settling
+}
 
 // miss is a device that was known and is not there; or another is in its place.
 func (m *merging) miss(i int) {

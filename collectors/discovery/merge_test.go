@@ -43,6 +43,9 @@ func kinds(cs []Change) string {
 func TestMerge(t *testing.T) {
 	base := Facts{SysName: "sw1", Serial: "FOC1234X", EngineID: engA, MAC: macA, Vendor: "cisco", Model: "C9300", Firmware: "17.3"}
 	with := func(f func(*Facts)) Facts { x := base; f(&x); return x }
+	changed := func(at time.Time, ticks uint64) Facts {
+		return with(func(f *Facts) { f.ConfigChanged, f.ConfigTicks = at, ticks })
+	}
 	other := Facts{SysName: "sw2", Serial: "FOC9999Z", EngineID: engB, MAC: macB, Vendor: "cisco", Model: "C9300", Firmware: "17.3"}
 	only := func(f Facts, keep string) Facts { // of the keys, only one
 		if keep != "serial" {
@@ -78,10 +81,14 @@ func TestMerge(t *testing.T) {
 			[]Sighting{sight(a2, base), sight(a1, with(func(f *Facts) { f.Serial, f.EngineID, f.MAC = "FOC9999Z", engB, macB }))}, "moved moved", "sw1=1>2 sw1=2>1"},
 		{"firmware", Candidate, []Sighting{sight(a1, base)}, []Sighting{sight(a1, with(func(f *Facts) { f.Firmware = "17.6" }))}, "changed:firmware", "sw1=1"},
 		{"name and model", Candidate, []Sighting{sight(a1, base)}, []Sighting{sight(a1, with(func(f *Facts) { f.SysName, f.Model = "core", "C9500" }))}, "changed:model changed:sysName", "core=1"},
-		{"configuration", Candidate, []Sighting{sight(a1, with(func(f *Facts) { f.ConfigChanged = t0.Add(-time.Hour) }))},
-			[]Sighting{sight(a1, with(func(f *Facts) { f.ConfigChanged = t0 }))}, "changed:config", "sw1=1"},
-		{"its clock is not exact", Candidate, []Sighting{sight(a1, with(func(f *Facts) { f.ConfigChanged = t0.Add(-time.Hour) }))},
-			[]Sighting{sight(a1, with(func(f *Facts) { f.ConfigChanged = t0.Add(-time.Hour + time.Second) }))}, "", "sw1=1"},
+		{"configuration", Candidate, []Sighting{sight(a1, changed(t0.Add(-time.Hour), 1_000_000))}, []Sighting{sight(a1, changed(t0, 1_360_000))}, "changed:config", "sw1=1"},
+		{"the box's clock was set", Candidate, []Sighting{sight(a1, changed(time.Unix(3600, 0), 1_000_000))}, []Sighting{sight(a1, changed(t0, 1_000_000))}, "", "sw1=1"},
+		{"configuration, and the box's clock was set back", Candidate, []Sighting{sight(a1, changed(t0, 1_000_000))},
+			[]Sighting{sight(a1, changed(time.Unix(3600, 0), 1_360_000))}, "changed:config", "sw1=1"},
+		{"restarted", Candidate, []Sighting{sight(a1, changed(t0.Add(-time.Hour), 1_000_000))}, []Sighting{sight(a1, changed(t0, 3_000))}, "", "sw1=1"},
+		{"restarted, and configured since", Candidate, []Sighting{sight(a1, changed(t0.Add(-time.Hour), 1_000_000))}, []Sighting{sight(a1, changed(t0, 90_000))}, "changed:config", "sw1=1"},
+		{"of a registry of before", Candidate, []Sighting{sight(a1, with(func(f *Facts) { f.ConfigChanged = t0.Add(-time.Hour) }))},
+			[]Sighting{sight(a1, changed(t0, 1_360_000))}, "", "sw1=1"},
 		{"what is not told has not changed", Candidate, []Sighting{sight(a1, base)}, []Sighting{sight(a1, Facts{SysName: "sw1"})}, "", "sw1=1"},
 		{"replaced where it is polled", Adopted, []Sighting{sight(a1, base)}, []Sighting{sight(a1, other)}, "replaced", "sw2=1"},
 		{"replaced by one of the same name", Candidate, []Sighting{sight(a1, base)}, []Sighting{sight(a1, with(func(f *Facts) { f.Serial, f.EngineID, f.MAC = "FOC9999Z", engB, macB }))}, "replaced", "sw1=1"},
@@ -102,6 +109,10 @@ func TestMerge(t *testing.T) {
 		{"but not where it is another", Listed, []Sighting{{Address: a1, Device: "d0", SNMP: true, Facts: base}},
 			[]Sighting{{Address: a1, Device: "d0", SNMP: true, Facts: Facts{EngineID: engB}}}, "replaced", "=1"},
 		{"SNMP was switched on", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a1, Link: macA, SNMP: true, Facts: base}}, "new", "sw1=1"},
+		{"SNMP was switched on, where the link is not seen", Candidate, []Sighting{{Address: a1}}, []Sighting{{Address: a1, SNMP: true, Facts: base}}, "new", "sw1=1"},
+		{"a credential opens what only spoke SNMP", Candidate, []Sighting{{Address: a1, SNMP: true, Facts: Facts{EngineID: "80001f8801c0a80a01"}}}, []Sighting{sight(a1, base)}, "", "sw1=1"},
+		{"SNMP was switched on at another machine", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a1, Link: macB, SNMP: true, Facts: base}}, "new", "=1 sw1=1"},
+		{"one that is known moved to where somebody was", Candidate, []Sighting{{Address: a1}, sight(a2, base)}, []Sighting{sight(a1, base)}, "moved", "=1 sw1=1"},
 		{"the same by its link", Candidate, []Sighting{{Address: a1, Link: macA}}, []Sighting{{Address: a2, Link: macA}}, "", "=2"},
 		{"a router that answers ARP for others", Candidate, nil, []Sighting{{Address: a1, Link: macA}, {Address: a2, Link: macA}}, "", "=1 =2"},
 	} {
@@ -227,6 +238,10 @@ func TestNames(t *testing.T) {
 	}
 	if _, err := b.Adopt("core.example", "", none); err == nil || !strings.Contains(err.Error(), "192.168.10.2, 192.168.10.3") {
 		t.Errorf("two are meant: %v", err)
+	}
+	twins := Book{Devices: []Device{{ID: "x1", State: Candidate, Address: a1}, {ID: "x2", State: Candidate, Address: a1, Facts: Facts{SysName: "sw1"}}}}
+	if _, err := twins.Adopt(a1.String(), "", none); err == nil || !strings.Contains(err.Error(), "name one by its ID: x1 (192.168.10.1), x2 (sw1)") {
+		t.Errorf("two at one address: %v", err)
 	}
 	if d, err := b.Adopt("2", "", func(s string) bool { return s == "core.example" }); err != nil || d.Name != "core.example-2" {
 		t.Errorf("the site file has its name: %+v %v", d, err)

@@ -38,7 +38,7 @@ type Book struct {
 	Swept   time.Time      `json:"swept,omitzero"`  // when the last one was through
 	Tries   map[string]Try `json:"tries,omitempty"` // of credentials, by engine ID or address
 	// Untold are events that no daemon has emitted yet: a sweep from the command line
-	// has no other way to tell.
+	// has no other way to tell. Each has a label found with when that was (RFC 3339).
 	Untold []collectors.Event `json:"untold,omitempty"`
 }
 
@@ -91,7 +91,7 @@ func (r *Registry) Update(ctx context.Context, f func(*Book) error) error {
 		if err := os.Rename(r.path, r.path+".damaged"); err != nil {
 			return fmt.Errorf("setting aside damaged devices: %w", err)
 		}
-		b.tell(collectors.Event{Kind: "discovery_damaged", Severity: collectors.Error,
+		b.tell(time.Now(), collectors.Event{Kind: "discovery_damaged", Severity: collectors.Error,
 			Text: "the registry of discovered devices was damaged and is set aside; adopted devices have to be adopted again"})
 	} else if err != nil {
 		return err
@@ -155,9 +155,13 @@ func (r *Registry) Watch(ctx context.Context, tick <-chan time.Time, changed cha
 	}
 }
 
-// tell adds an event; of too many the oldest go.
-func (b *Book) tell(es ...collectors.Event) {
-	b.Untold = append(b.Untold, es...)
+// tell adds events that were found at a time; of too many the oldest go. They may be
+// told by a daemon that only starts days later.
+func (b *Book) tell(at time.Time, es ...collectors.Event) {
+	for _, e := range es {
+		e.Labels = append(e.Labels, collectors.Label{Name: "found", Value: at.UTC().Format(time.RFC3339)})
+		b.Untold = append(b.Untold, e)
+	}
 	if n := len(b.Untold) - maxUntold; n > 0 {
 		b.Untold = b.Untold[n:]
 	}

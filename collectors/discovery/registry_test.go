@@ -23,7 +23,7 @@ func TestRegistry(t *testing.T) {
 	err := r.Update(t.Context(), func(b *Book) error {
 		b.Devices = append(b.Devices, Device{ID: "1", State: Candidate, Address: a1, Facts: Facts{SysName: "x\x1b[2J", Modules: make([]Module, 500)}},
 			Device{ID: "1", Address: a2}, Device{ID: "bad id", Address: a2}, Device{ID: "3"}, Device{ID: "4", State: Adopted, Address: a2})
-		b.tell(collectors.Event{Kind: "device_new", Text: "x"})
+		b.tell(t0, collectors.Event{Kind: "device_new", Text: "x"})
 		return nil
 	})
 	if err != nil {

@@ -291,6 +291,24 @@ func TestSweepAdopts(t *testing.T) {
 	}
 }
 
+// TestSweepFoundWhen: a daemon may tell days later what a command's sweep has found.
+func TestSweepFoundWhen(t *testing.T) {
+	now := t0
+	m := &made{at: map[string]place{"192.168.10.1": {ping: true, engine: engA, opens: "core", facts: Facts{SysName: "sw"}}}}
+	c := collectorOn(t, m, Config{Rate: 1000, Interval: 30 * 24 * time.Hour}, Options{Now: func() time.Time { return now }})
+	if _, err := c.Sweep(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(72 * time.Hour)
+	var told []collectors.Event
+	if err := c.Collect(t.Context(), func(b collectors.Batch) { told = append(told, b.Events...) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Kind != "device_new" || !slices.Contains(told[0].Labels, collectors.Label{Name: "found", Value: "2026-03-01T12:00:00Z"}) {
+		t.Errorf("%+v", told)
+	}
+}
+
 // TestSweepWithoutPing: a box that may not ping says so, and finds who is on the link.
 func TestSweepWithoutPing(t *testing.T) {
 	m := &made{noPing: check.ErrNotPermitted, at: map[string]place{"192.168.10.1": {engine: engA, opens: "core", facts: Facts{Serial: "SER1"}}},

@@ -74,6 +74,13 @@ func NewServer(cfg Config, opt Options) *Server {
 	return s
 }
 
+// Update puts others in place of Options.Sources; rates and counts stay.
+func (s *Server) Update(from receive.Sources) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opt.Sources = from
+}
+
 // Run takes calls until ctx is done, and returns when the last of them is answered.
 func (s *Server) Run(ctx context.Context) error {
 	h := &http.Server{
@@ -162,7 +169,10 @@ func (s *Server) take(r *http.Request) error {
 		return errOutside
 	}
 	caller := from.Addr().Unmap()
-	if _, managed := s.opt.Sources.Sender(caller); !managed {
+	s.mu.Lock()
+	sources := s.opt.Sources
+	s.mu.Unlock()
+	if _, managed := sources.Sender(caller); !managed {
 		return errOutside
 	}
 	now := s.opt.Clock.Now()

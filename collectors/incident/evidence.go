@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/schedule"
 )
 
 // means is what one way of asking a source has told.
@@ -98,16 +99,6 @@ func (s *source) lastSeen() (at collectors.Stamp) {
 	return at
 }
 
-// success finds the place of probe_success in a schema; -1: it has none.
-func success(sc *collectors.Schema) int {
-	for i := range sc.Series {
-		if sc.Series[i].Metric == "probe_success" {
-			return i
-		}
-	}
-	return -1
-}
-
 // judge is what a batch says of the source that it is of. place is that of
 // probe_success, or -1.
 func judge(b *collectors.Batch, place int, blame func(string) Evidence) Evidence {
@@ -143,7 +134,7 @@ func judge(b *collectors.Batch, place int, blame func(string) Evidence) Evidence
 // backsOff tells whether a slot was skipped because its source fails: nothing has
 // changed since.
 func backsOff(b *collectors.Batch) bool {
-	return b.Outcome.Result == collectors.Skipped && strings.HasPrefix(b.Outcome.Why, "backing off")
+	return b.Outcome.Result == collectors.Skipped && strings.HasPrefix(b.Outcome.Why, schedule.WhyBackoff)
 }
 
 func stamps(d time.Duration) collectors.Stamp { return collectors.Stamp(d.Milliseconds()) }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -18,16 +19,26 @@ type Fold struct {
 	now     collectors.Stamp
 	sources map[string]*source
 	order   []*source
-	feeds   map[string]feed        // by the source of a batch
-	open    map[string]*running    // by key
-	left    map[string]*running    // by ID: of sources that are not known (yet)
-	places  map[string]placeOf     // where probe_success is, by the source of a batch
-	link    bool                   // the box's own link is up
-	linkAt  collectors.Stamp       // since when
-	verdict diagnosis.Verdict      // the last
-	parents map[string][]string    // by topology, of sources
+	feeds   map[string]feed                // by the source of a batch
+	open    map[string]*running            // by key
+	left    map[string]*running            // by ID: of sources that are not known (yet)
+	layouts map[*collectors.Schema]*layout // what there is to look at in batches
+	link    bool                           // the box's own link is up
+	dark    bool                           // carrier has said that it is not
+	linkAt  collectors.Stamp               // since when
+	verdict diagnosis.Verdict              // the last
+	wiring  Wiring
 	silent  func(*Incident) string // who holds back notices of it
-	over    int                    // sources that there is no room for
+	rules   []*compiled
+	daemon  *compiled                    // of what is wrong with the daemon
+	ports   map[string]*port             // by source
+	conds   map[string]*condition        // by key
+	judged  []*condition                 // all of them, in the order in which they came up
+	wall    func(collectors.Stamp) int64 // Unix ms, 0 while it is not known; nil: it never is
+	tidied  collectors.Stamp
+	changed collectors.Stamp // when the version did
+	version int              // of plan and wiring: layouts of an older one are worked out anew
+	over    int              // sources that there is no room for
 
 	edges   []Edge
 	changes []Change
@@ -37,11 +48,6 @@ type Fold struct {
 type feed struct {
 	source *source
 	means  int
-}
-
-type placeOf struct {
-	schema *collectors.Schema
-	at     int
 }
 
 // source is what is known of one.
@@ -57,6 +63,9 @@ type source struct {
 	told   collectors.Stamp // when an edge was last made
 	held   collectors.Stamp // since when a Down is held back, until a root is found; 0: none is
 
+	cause  string // of its incident; empty: its kind
+	text   string // the incident's summary; empty: made of the kind
+	root   string // what the incident is about, if not the source itself
 	own    *running
 	downs  []collectors.Stamp  // in the flap window, the oldest first
 	spoken [2]collectors.Stamp // the last two changes of its incidents
@@ -65,7 +74,8 @@ type source struct {
 // NewFold returns one that knows of nothing yet.
 func NewFold(set Settings) *Fold {
 	f := &Fold{set: set, now: set.Start, sources: map[string]*source{}, feeds: map[string]feed{}, open: map[string]*running{},
-		left: map[string]*running{}, places: map[string]placeOf{}, link: true}
+		left: map[string]*running{}, layouts: map[*collectors.Schema]*layout{}, ports: map[string]*port{}, conds: map[string]*condition{}, link: true}
+	f.daemon, _ = daemonRule.compile() // it has nothing that could not be compiled
 	f.Apply(Plan{})
 	return f
 }
@@ -84,15 +94,16 @@ func (f *Fold) Apply(p Plan) {
 		f.enter(was, w)
 	}
 	for name, s := range was {
-		if _, stays := f.sources[name]; !stays {
+		if _, stays := f.sources[name]; !stays && s.Kind != KindPort {
 			f.leave(s)
 		}
 	}
-	for source := range f.places {
-		if _, ok := f.feeds[source]; !ok {
-			delete(f.places, source)
-		}
-	}
+	f.rules = p.Config.all()
+	f.version, f.changed = f.version+1, f.now
+	clear(f.layouts)
+	f.keepPorts(was)
+	f.keepConditions()
+	f.watchAbsence()
 	f.adopt()
 }
 
@@ -129,9 +140,13 @@ func (f *Fold) leave(s *source) {
 	}
 }
 
-// Parents sets who stands behind whom by topology: of each source those before it, all
-// of which must be down.
-func (f *Fold) Parents(p map[string][]string) { f.parents = p }
+// Wiring sets what topology knows.
+func (f *Fold) Wiring(w Wiring) {
+	if !reflect.DeepEqual(w.Uplinks, f.wiring.Uplinks) {
+		f.version, f.changed = f.version+1, f.now
+	}
+	f.wiring = w
+}
 
 // Link says whether the box's own link is up.
 func (f *Fold) Link(up bool, at collectors.Stamp) {
@@ -153,31 +168,56 @@ func (f *Fold) Verdict(v diagnosis.Verdict, first, now collectors.Stamp) {
 // Observe takes a batch. It looks at no more than it needs.
 func (f *Fold) Observe(b *collectors.Batch) {
 	x, ok := f.feeds[b.Source]
+	if !ok && b.Source != Host {
+		return
+	}
+	f.advance(b.At)
+	place := -1
+	if b.Schema != nil && len(b.Values) == len(b.Schema.Series) {
+		l := f.layoutOf(b.Schema, x.source)
+		place = l.success
+		defer f.look(l, b) // after the device's own state
+	}
 	if !ok {
+		f.carrier(b)
 		return
 	}
 	m := &x.source.means[x.means]
 	if backsOff(b) {
 		m.seen = max(m.seen, b.At)
-		f.advance(b.At)
 		return
 	}
-	place := -1
-	if b.Schema != nil {
-		p := f.places[b.Source]
-		if p.schema != b.Schema {
-			p = placeOf{b.Schema, success(b.Schema)}
-			f.places[b.Source] = p
-		}
-		place = p.at
-	}
 	e := judge(b, place, f.set.Blame)
-	f.advance(b.At)
 	if e == Nothing {
 		return
 	}
 	m.add(e, b.At, x.source.interval())
 	f.settle(x.source)
+}
+
+// carrier learns from the box's own readings that none of its ports has a link, where
+// nobody has said so before.
+func (f *Fold) carrier(b *collectors.Batch) {
+	if b.Schema == nil || len(b.Values) != len(b.Schema.Series) || b.Source != Host {
+		return
+	}
+	ports, links := 0, 0
+	for i := range b.Values {
+		if b.Schema.Series[i].Metric == "node_network_carrier" && !b.Values[i].Missing() {
+			ports++
+			if n, _ := b.Values[i].Float(b.Schema.Series[i].Kind); n != 0 {
+				links++
+			}
+		}
+	}
+	switch {
+	case ports > 0 && links == 0 && f.link:
+		f.Link(false, b.At)
+		f.dark = true
+	case links > 0 && f.dark:
+		f.Link(true, b.At)
+		f.dark = false
+	}
 }
 
 // Tick lets time pass.
@@ -190,6 +230,8 @@ func (f *Fold) Tick(now collectors.Stamp) {
 			f.tell(s)
 		}
 	}
+	f.tickConditions()
+	f.tidy()
 	f.abandon()
 }
 

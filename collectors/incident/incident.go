@@ -8,9 +8,42 @@
 // nobody knows. An edge counts once it has held for as long as damping asks for, and is
 // dated back to the first evidence. Service levels are computed from edges alone.
 //
+// # What is watched
+//
+// A [Plan] says which sources there are, what tells of them, and who stands behind whom;
+// [Wiring] adds what topology knows. Without any configuration the devices of the site
+// file, checks, ports that lead to other infrastructure, the line and the box itself are
+// incidents when they fail; what is marked Quiet (a PC, a printer) never is. Rules make
+// incidents of readings: those of the site file, and [Builtin] ones, which hardly ever
+// lie.
+//
+// # Damping
+//
+// A source is down after two failed polls, at least ten seconds apart, and up after two
+// good ones. What the box itself was in the way of (a slot that was skipped, a check
+// that is not permitted) is no evidence; without any a source becomes unknown. A source
+// that goes down more than three times in an hour is one incident that is flapping, and
+// nobody hears of a source more than twice an hour.
+//
+// # One root
+//
+// When a source fails, its parents decide what that means. Where all of them are down it
+// is unknown, and one of those that their incident affects; where one of them has
+// answered since, it is down by itself; until that is known it is held back, one poll of
+// its parents at most. If a parent turns out dead later all the same, the child's
+// incident is closed as part of the parent's, and nobody is told. A service is down with
+// the device that it runs on, of the device's incident. While the box's own link or
+// gateway is down nothing is known of any device.
+//
+// # Maintenance and silences
+//
+// Both hold back notices: incidents stay what they are, with what silences them. Windows
+// are events, too ([Window.Events]): one that was approved before its start does not
+// count for the service level.
+//
 // # As events
 //
-// Both are kept and sent as events of the source [Source], with the labels that
+// Incidents and edges are kept and sent as events of the source [Source], with the labels that
 // [Change.Events] and [Edge.Event] write and [ChangeOf] and [EdgeOf] read. Whoever reads
 // the events in order has everything: an incident's latest change says all of it.
 //

@@ -13,6 +13,7 @@ const Line = "line"
 // Plan is what is watched: made of the site file and of what is known of its devices.
 type Plan struct {
 	Sources []Watched
+	Config  Config
 }
 
 // Watched is one source whose state is followed.
@@ -26,6 +27,10 @@ type Watched struct {
 	Parents  []string      // sources behind which it stands: when all of them are down, nobody knows of it
 	Host     string        // the source that a service runs on, or Line: when that is down, so is this, of the same incident
 	Interval time.Duration // of its polls; 0: a minute
+	Class    string        // of a device, as profiles have it: switch, ups, ...; empty: unknown
+	Profile  string        // that its settings name
+	SNMP     bool          // of a device: it is to give readings by SNMP
+	Ports    []string      // of a device, that matter: uplinks, wan, or names of interfaces
 	Quiet    bool          // its edges are told, but it is nobody's incident: a PC that is switched off
 }
 
@@ -46,6 +51,18 @@ type Settings struct {
 	Start collectors.Stamp          // when the daemon started
 }
 
+// Wiring is what topology knows of the sources.
+type Wiring struct {
+	Parents map[string][]string // of a source, those before it, all of which must be down
+	Uplinks map[string][]Uplink // of a device's source, its ports that lead to other infrastructure
+}
+
+// Uplink is a port that leads to other infrastructure.
+type Uplink struct {
+	IfIndex int
+	To      string // the source at its other end; empty: nobody polls it
+}
+
 // How much is damped. All of it holds for every source.
 const (
 	polls        = 2                // in a row, before an edge
@@ -59,11 +76,14 @@ const (
 	updateFirst  = time.Minute      // after an opening, at the earliest, and then
 	updateEvery  = 30 * time.Minute
 	checkpoints  = 24 * time.Hour
+	bootTime     = 5 * time.Minute  // of the box, after a power cut: switches take longer to come up than it does
 	verdictTime  = 45 * time.Second // that a verdict takes
 	forgotten    = time.Hour        // after a start; then what nobody watches any more is over
 	linkGrace    = 30 * time.Second // the box's own link is down for so long before that is an incident without a verdict
 	maxSources   = 20_000
-	maxAffecting = 5_000 // sources of one incident
+	maxPorts     = 10_000
+	maxSeries    = 50_000 // that rules look at
+	maxAffecting = 5_000  // sources of one incident
 )
 
 // Why a source is Unknown.

@@ -43,7 +43,7 @@ func (f *Fold) ensure(s *source, first collectors.Stamp) {
 	}
 	r := s.own
 	if r == nil {
-		r = &running{Incident: Incident{ID: f.id(s.Source), Key: s.Source, Source: s.Source, First: first, Affected: []string{s.Source}}}
+		r = &running{Incident: Incident{ID: f.id(s.Source), Key: s.Source, Source: cmp.Or(s.root, s.Source), First: first, Affected: []string{cmp.Or(s.root, s.Source)}}}
 		s.own, f.open[r.Key] = r, r
 	}
 	r.over = 0
@@ -55,11 +55,11 @@ func (f *Fold) ensure(s *source, first collectors.Stamp) {
 func (f *Fold) describe(s *source) {
 	r := s.own
 	was := r.Incident
-	r.Kind, r.Cause, r.Owner, r.Severity = s.Kind, string(s.Kind), s.Owner, s.Severity
+	r.Kind, r.Cause, r.Owner, r.Severity = s.Kind, cmp.Or(s.cause, string(s.Kind)), s.Owner, s.Severity
 	if r.Owner == "" {
 		r.Owner = diagnosis.Nobody
 	}
-	r.Summary = summary(s)
+	r.Summary = cmp.Or(s.text, summary(s))
 	switch {
 	case s.Source == Line:
 		r.Cause, r.Owner, r.Summary = string(f.verdict.Code), f.verdict.Owner, f.verdict.Sentence
@@ -120,7 +120,8 @@ func (f *Fold) attend(s *source) {
 	}
 	if f.silent != nil {
 		if by := f.silent(&r.Incident); by != r.Silenced {
-			r.Silenced, r.dirty = by, true
+			r.Silenced = by
+			r.dirty = r.dirty || by == "" // whoever was not told is told now
 		}
 	}
 	switch {
@@ -192,16 +193,20 @@ func (f *Fold) affect(id, name string) {
 	if id == "" {
 		return
 	}
-	for _, r := range f.open {
-		if r.ID != id {
-			continue
-		}
-		if len(r.Affected) < maxAffecting && !slices.Contains(r.Affected, name) {
-			r.Affected = append(r.Affected, name)
-			r.dirty = true
-		}
-		return
+	if r := f.find(id); r != nil && len(r.Affected) < maxAffecting && !slices.Contains(r.Affected, name) {
+		r.Affected = append(r.Affected, name)
+		r.dirty = true
 	}
+}
+
+// find finds an incident that runs by its ID.
+func (f *Fold) find(id string) *running {
+	for _, r := range f.open {
+		if r.ID == id {
+			return r
+		}
+	}
+	return f.left[id]
 }
 
 // Restore takes incidents over that were open before a restart, their stamps as of this
@@ -229,6 +234,9 @@ func (f *Fold) abandon() {
 func (f *Fold) adopt() {
 	for id, r := range f.left {
 		s := f.sources[r.Key]
+		if c := f.conds[r.Key]; c != nil {
+			s, c.state = &c.source, Down
+		}
 		if s == nil || s.own != nil {
 			continue
 		}

@@ -83,10 +83,8 @@ func (f *Fold) hide(s *source, x findings, why, by string) {
 
 // bearer is the source whose incident has an ID; nil: none.
 func (f *Fold) bearer(id string) *source {
-	for _, r := range f.open {
-		if r.ID == id {
-			return f.sources[r.Source]
-		}
+	if r := f.find(id); r != nil {
+		return f.sources[r.Source]
 	}
 	return nil
 }
@@ -120,12 +118,17 @@ func (f *Fold) fall(s *source, x findings) {
 
 // down makes a source's being down its own.
 func (f *Fold) down(s *source, first collectors.Stamp) {
+	f.tally(s)
+	f.ensure(s, max(first, s.since))
+	f.edge(s, Down, first, "", s.incidentID())
+}
+
+// tally counts how often a source goes down.
+func (f *Fold) tally(s *source) {
 	s.downs = append(s.downs, f.now)
 	for len(s.downs) > flapMost+1 || f.now-s.downs[0] > stamps(flapWindow) {
 		s.downs = s.downs[1:]
 	}
-	f.ensure(s, max(first, s.since))
-	f.edge(s, Down, first, "", s.incidentID())
 }
 
 // own is for a service that was down with its host, which lives again while the service
@@ -166,7 +169,7 @@ func (f *Fold) veil(s *source) (why, incident string) {
 	if h := f.sources[s.Host]; h != nil && h.Source != Line && h.state == Unknown && (h.why == WhyParent || h.why == WhyLink) {
 		return h.why, h.hidden
 	}
-	for _, group := range [][]string{s.Watched.Parents, f.parents[s.Source]} {
+	for _, group := range [][]string{s.Watched.Parents, f.wiring.Parents[s.Source]} {
 		if by, dead := f.dead(group); dead {
 			return WhyParent, by
 		}
@@ -201,13 +204,16 @@ func (f *Fold) dead(parents []string) (incident string, dead bool) {
 // alone tells whether a source's parents have nothing to do with its being down: of
 // each group one has answered since, or they have had their time.
 func (f *Fold) alone(s *source, x findings) bool {
+	if f.now < stamps(bootTime) {
+		return false
+	}
 	if f.now-s.held >= stamps(3*s.interval()+margin) {
 		return true // whatever the others wait for
 	}
 	if s.Host == Line && f.now-s.held < stamps(verdictTime) {
 		return false // it takes diagnosis so long to say that the line is down
 	}
-	for _, group := range [][]string{s.Watched.Parents, f.parents[s.Source], {s.Host}} {
+	for _, group := range [][]string{s.Watched.Parents, f.wiring.Parents[s.Source], {s.Host}} {
 		lives, watched, wait := false, false, stamps(margin)
 		for _, name := range group {
 			p := f.sources[name]

@@ -240,7 +240,7 @@ func (w Webhook) Validate() error {
 	case w.URL == "":
 		return errors.New("url: is missing")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || len(w.URL) > 2048:
-		return errors.New("url: must be http://host/... or https://host/...")
+		return errors.New("url: must be such as https://host/path, or http on a LAN that you trust")
 	case u.User != nil:
 		return errors.New("url: must not hold a user or a password; the message is signed by the secret")
 	case u.Fragment != "":

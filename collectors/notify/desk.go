@@ -72,8 +72,8 @@ func (d *desk) take(n Note) bool {
 	waits := i >= 0 && d.pending[i].Note.ID == n.ID
 	knows := t.ID == n.ID && t.Open
 	switch {
-	case t.ID == n.ID && !t.Open && !waits: // they know that it is over; what comes late is none of theirs
-		return false
+	case t.ID == n.ID && !t.Open && !waits, waits && d.pending[i].Note.Over && !n.Over:
+		return false // it is over, and an incident is over once: what comes late is no news
 	case n.silenced:
 		if waits {
 			d.pending = slices.Delete(d.pending, i, i+1)

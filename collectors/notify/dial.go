@@ -83,15 +83,18 @@ func newDialer(c Config, site scope.Config, r scope.Resolver) (*dialer, error) {
 
 func (d *dialer) address() string { return net.JoinHostPort(d.host, strconv.Itoa(int(d.port))) }
 
-// dial connects to the target. The connection is closed when ctx is done, which has a
-// deadline.
+// dial connects to the target. The connection is closed when ctx is done, and ends at its
+// deadline, or after sendTimeout where it has none.
 func (d *dialer) dial(ctx context.Context, network string) (*guarded, error) {
 	conn, err := d.scope.DialContext(ctx, network, d.address())
 	if err != nil {
 		return nil, notReached(d.address(), err)
 	}
 	g := &guarded{Conn: conn, left: maxRead}
-	g.until, _ = ctx.Deadline()
+	var has bool
+	if g.until, has = ctx.Deadline(); !has {
+		g.until = time.Now().Add(sendTimeout)
+	}
 	_ = conn.SetDeadline(g.until)
 	g.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return g, nil
@@ -122,7 +125,7 @@ func (g *guarded) SetReadDeadline(t time.Time) error  { return g.Conn.SetReadDea
 func (g *guarded) SetWriteDeadline(t time.Time) error { return g.Conn.SetWriteDeadline(g.clamp(t)) }
 
 func (g *guarded) clamp(t time.Time) time.Time {
-	if t.IsZero() || !g.until.IsZero() && t.After(g.until) {
+	if t.IsZero() || t.After(g.until) {
 		return g.until
 	}
 	return t

@@ -143,9 +143,3 @@ func typeOf(err error) string {
 	}
 	return collectors.Clip(strings.Join(out, ", "), 100)
 }
-
-func asFailure(err error) (*Failure, bool) {
-	var f *Failure
-	ok := errors.As(err, &f)
-	return f, ok
-}

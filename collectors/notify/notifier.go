@@ -289,3 +289,16 @@ func (c Config) What() string {
 	}
 	return "webhook at " + at
 }
+
+// Outcome says what it means that a test went out without an error.
+func (c Config) Outcome() string {
+	switch {
+	case c.SMTP != nil:
+		return "taken by the mail server"
+	case c.Syslog != nil && (c.Syslog.Transport == "" || c.Syslog.Transport == UDP):
+		return "sent; over UDP nobody confirms it: look into the log"
+	case c.Syslog != nil:
+		return "sent; look into the log"
+	}
+	return "taken"
+}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/hmac"
@@ -8,10 +9,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -96,39 +95,47 @@ func (s *poster) send(ctx context.Context, m *message) error {
 	failed := func(err error, hint string) *Failure {
 		return &Failure{Doing: "posting to " + s.address(), Err: err, Hint: hint}
 	}
-	u, err := url.Parse(s.cfg.URL)
-	if err != nil {
-		return failed(fmt.Errorf("the URL is none"), "")
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL, bytes.NewReader(body))
 	if err != nil {
 		return failed(brief(err), "")
 	}
+	req.Close = true
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "siteprobe")
 	req.Header.Set(SignatureHeader, Sign(s.cfg.Secret.Reveal(), m.At, body))
 	req.Header.Set(DeliveryHeader, m.delivery())
-	transport := &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return s.connect(ctx, false) },
-		DialTLSContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return s.connect(ctx, true) },
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 16 << 10,
-	}
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
+	conn, err := s.connect(ctx, req.URL.Scheme == "https")
 	if err != nil {
-		if f, ok := asFailure(err); ok {
-			return f
-		}
+		return err
+	}
+	defer conn.Close()
+	code, err := exchange(conn, req)
+	if err != nil {
 		return failed(brief(err), "something answers there, but not as a web server does, or too slowly")
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // what it says is of no interest
-	_ = resp.Body.Close()
-	return answered(resp.StatusCode, failed)
+	return answered(code, failed)
 }
 
-// connect dials, whatever the request names: there is one target.
+// exchange sends a request and reads the status of its answer. It is done without
+// http.Transport, which needs goroutines and logs what a server says unasked.
+func exchange(conn net.Conn, req *http.Request) (code int, err error) {
+	if err := req.Write(conn); err != nil {
+		return 0, err
+	}
+	r := bufio.NewReader(conn)
+	for range 5 { // 100 Continue and the like come before the answer
+		resp, err := http.ReadResponse(r, req)
+		if err != nil {
+			return 0, err
+		}
+		if code = resp.StatusCode; code/100 != 1 { // the body is of no interest
+			return code, nil
+		}
+	}
+	return code, nil
+}
+
+// connect dials the one target there is.
 func (s *poster) connect(ctx context.Context, secure bool) (net.Conn, error) {
 	conn, err := s.dial(ctx, "tcp")
 	if err != nil || !secure {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -25,9 +26,10 @@ type Note struct {
 	Alarm   string // what it counts towards as a burst, such as LoginFailures; empty: nothing
 	Culprit string // who is behind it, as the message says
 
-	// Committed is called once the event that tells the note is on the disk; nil is
-	// fine. It is called during a commit, so it must be quick.
-	Committed func()
+	// Done is called once for a note that was taken: with true when the event that tells
+	// it is on the disk, with false when that was lost on the way; nil is fine. It is
+	// called during a commit, so it must be quick, and must not use the desk.
+	Done func(kept bool)
 }
 
 // Clock is the box's.
@@ -38,7 +40,7 @@ type Clock interface {
 
 // Buffer takes the events; see buffer.Buffer.AddWaiting.
 type Buffer interface {
-	AddWaiting(x collectors.Batch, committed func()) (taken bool)
+	AddWaiting(x collectors.Batch, done func(kept bool)) (taken bool)
 }
 
 // Options of NewDesk.
@@ -75,9 +77,10 @@ const (
 // Desk makes events of notes. Its methods are safe for use by several goroutines.
 // Run gives the events to the buffer.
 type Desk struct {
-	opt  Options
-	seed maphash.Seed
-	wake chan struct{}
+	opt     Options
+	seed    maphash.Seed
+	wake    chan struct{}
+	sources atomic.Pointer[Sources]
 
 	mu      sync.Mutex
 	gate    *Caps // messages
@@ -100,17 +103,19 @@ type alike struct {
 // window counts what was the same since it was told last.
 type window struct {
 	event       collectors.Event
+	mixed       bool // the event's text is that of one of several
 	n           uint64
 	first, last collectors.Stamp
 	due         collectors.Stamp
-	waiting     []func()
+	waiting     []func(kept bool)
 }
 
 // telling is an event on its way to the buffer.
 type telling struct {
 	at      collectors.Stamp
 	event   collectors.Event
-	waiting []func()
+	n       uint64 // messages that it tells
+	waiting []func(kept bool)
 }
 
 // Stats counts since the start.
@@ -126,17 +131,27 @@ func NewDesk(opt Options) *Desk {
 	if opt.Every == 0 {
 		opt.Every = 5 * time.Second
 	}
-	return &Desk{
+	d := &Desk{
 		opt: opt, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1),
 		gate: NewCaps(PerSource, Overall), events: NewCaps(EventsPerSource, EventsOverall),
 		windows: map[alike]*window{}, bursts: map[string]*burst{}, stats: Stats{Dropped: map[string]uint64{}},
 	}
+	d.Hear(opt.Sources)
+	return d
+}
+
+// Hear puts others in place of Options.Sources; whatever is being counted stays.
+func (d *Desk) Hear(s Sources) { d.sources.Store(&s) }
+
+// Sender asks who may send; see Sources.
+func (d *Desk) Sender(a netip.Addr) (device string, managed bool) {
+	return (*d.sources.Load()).Sender(a)
 }
 
 // Admit counts a message and tells whether it is to be read: its sender is within the
 // contract and none of the caps is reached.
 func (d *Desk) Admit(from netip.Addr) bool {
-	_, managed := d.opt.Sources.Sender(from)
+	_, managed := d.Sender(from)
 	now := d.opt.Clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -175,7 +190,7 @@ func (d *Desk) drop(now collectors.Stamp, reason string, from netip.Addr, n uint
 
 // Tell takes a note, unless there have been too many events, which counts as dropped.
 func (d *Desk) Tell(n Note) (taken bool) {
-	device, _ := d.opt.Sources.Sender(n.From)
+	device, _ := d.Sender(n.From)
 	k := alike{n.From, n.Kind, maphash.String(d.seed, n.Key)}
 	now := d.opt.Clock.Now()
 	d.mu.Lock()
@@ -194,7 +209,7 @@ func (d *Desk) Tell(n Note) (taken bool) {
 		b.add(now, at, n.Culprit)
 	}
 	if w := d.windows[k]; w != nil {
-		return d.repeat(now, w, &n)
+		return d.repeat(now, w, &n, device)
 	}
 	if len(d.pending) >= maxPending || !d.events.Take(now, n.From) {
 		d.drop(now, TooMany, n.From, 1)
@@ -204,25 +219,27 @@ func (d *Desk) Tell(n Note) (taken bool) {
 	if len(d.windows) < maxWindows {
 		d.windows[k] = &window{event: e, due: now + Window}
 	}
-	d.pending = append(d.pending, telling{at: now, event: e, waiting: some(n.Committed)})
+	d.pending = append(d.pending, telling{at: now, event: e, n: 1, waiting: some(n.Done)})
 	d.signal()
 	return true
 }
 
 // repeat counts one more that is the same.
-func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
-	if n.Committed != nil && len(w.waiting) >= maxWaiting {
+func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note, device string) bool {
+	if n.Done != nil && len(w.waiting) >= maxWaiting {
 		d.drop(now, TooMany, n.From, 1)
 		return false // who sent it will send it again
 	}
-	if w.n == 0 {
-		w.first = now
+	if e := event(n, device); w.n == 0 {
+		w.first, w.event, w.mixed = now, e, false
+	} else {
+		w.blend(&e)
 	}
 	w.n++
 	w.last = now
 	d.stats.Repeated++
-	if n.Committed != nil {
-		w.waiting = append(w.waiting, n.Committed)
+	if n.Done != nil {
+		w.waiting = append(w.waiting, n.Done)
 		if now+hasten < w.due {
 			w.due = now + hasten
 			d.signal()
@@ -231,11 +248,11 @@ func (d *Desk) repeat(now collectors.Stamp, w *window, n *Note) bool {
 	return true
 }
 
-func some(f func()) []func() {
+func some(f func(kept bool)) []func(kept bool) {
 	if f == nil {
 		return nil
 	}
-	return []func(){f}
+	return []func(kept bool){f}
 }
 
 // event is a note as an event of its own.
@@ -291,7 +308,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 		default:
 			e := w.event
 			e.Labels = counted(e.Labels, w.n, int64(w.first)+offset)
-			d.pending = append(d.pending, telling{at: w.last, event: e, waiting: w.waiting})
+			d.pending = append(d.pending, telling{at: w.last, event: e, n: w.n, waiting: w.waiting})
 			w.n, w.waiting, w.due = 0, nil, now+Window
 		}
 	}
@@ -300,7 +317,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 			continue
 		}
 		if e, ok := b.tell(alarm, offset); ok {
-			d.pending = append(d.pending, telling{at: b.last, event: e})
+			d.pending = append(d.pending, telling{at: b.last, event: e, n: 1})
 		}
 		delete(d.bursts, alarm)
 	}
@@ -308,7 +325,7 @@ func (d *Desk) end(now collectors.Stamp, all bool) {
 		d.losses.due = now
 	}
 	if e, ok := d.losses.tell(now, d.opt.What, offset); ok {
-		d.pending = append(d.pending, telling{at: now, event: e})
+		d.pending = append(d.pending, telling{at: now, event: e, n: 1})
 	}
 }
 
@@ -388,16 +405,23 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) give(tellings []telling) {
 	for _, t := range tellings {
 		x := collectors.Batch{Source: d.opt.What, At: t.at, Events: []collectors.Event{t.event}}
-		taken := d.opt.Buffer.AddWaiting(x, func() {
-			d.mu.Lock()
-			d.stats.Events++
-			d.mu.Unlock()
-			for _, f := range t.waiting {
-				f()
-			}
-		})
-		if !taken {
-			d.Drop(NotKept, netip.Addr{}, 1)
+		if !d.opt.Buffer.AddWaiting(x, func(kept bool) { d.done(&t, kept) }) {
+			d.done(&t, false)
 		}
+	}
+}
+
+// done notes what has become of an event. One that was not kept is counted, and those
+// who wait for it learn it: what comes again is to be taken then.
+func (d *Desk) done(t *telling, kept bool) {
+	if kept {
+		d.mu.Lock()
+		d.stats.Events++
+		d.mu.Unlock()
+	} else {
+		d.Drop(NotKept, netip.Addr{}, t.n)
+	}
+	for _, f := range t.waiting {
+		f(kept)
 	}
 }

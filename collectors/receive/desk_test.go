@@ -25,11 +25,11 @@ func (c clock) Offset() (int64, bool) { return 5000, true }
 type memory struct {
 	mu      sync.Mutex
 	batches []collectors.Batch
-	waiting []func()
+	waiting []func(kept bool)
 	full    bool
 }
 
-func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
+func (m *memory) AddWaiting(x collectors.Batch, done func(kept bool)) bool {
 	if err := x.Validate(); err != nil {
 		panic(err)
 	}
@@ -39,7 +39,7 @@ func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
 		return false
 	}
 	m.batches = append(m.batches, x)
-	m.waiting = append(m.waiting, committed)
+	m.waiting = append(m.waiting, done)
 	return true
 }
 
@@ -61,13 +61,16 @@ func (m *memory) fill() {
 	m.full = true
 }
 
-func (m *memory) commit() {
+func (m *memory) commit() { m.end(true) }
+func (m *memory) lose()   { m.end(false) }
+
+func (m *memory) end(kept bool) {
 	m.mu.Lock()
 	waiting := m.waiting
 	m.waiting = nil
 	m.mu.Unlock()
 	for _, f := range waiting {
-		f()
+		f(kept)
 	}
 }
 
@@ -158,7 +161,12 @@ func TestWhoWaits(t *testing.T) {
 	desking(t, func(d *Desk, m *memory) {
 		var answered []int
 		tell := func(i int) bool {
-			return d.Tell(Note{From: sw1, Kind: "trap", Key: "k", Text: "t", Committed: func() { answered = append(answered, i) }})
+			return d.Tell(Note{From: sw1, Kind: "trap", Key: "k", Text: "t", Done: func(kept bool) {
+				if !kept {
+					i = -i
+				}
+				answered = append(answered, i)
+			}})
 		}
 		for i := range 5 {
 			tell(i)
@@ -176,12 +184,60 @@ func TestWhoWaits(t *testing.T) {
 		if fmt.Sprint(answered) != "[0 1 2 3 4]" || len(m.all()) != 2 || labelOf(&m.all()[1].Events[0], "count") != "4" {
 			t.Fatal(answered, m.all())
 		}
+	})
+}
+
+// Who waits hears also that the event was not kept, and it is counted, whether the
+// buffer refuses it or loses it later.
+func TestWhoWaitsInVain(t *testing.T) {
+	desking(t, func(d *Desk, m *memory) {
+		var heard []string
+		tell := func(what string) {
+			d.Tell(Note{From: sw1, Kind: "trap", Key: what, Text: what, Done: func(kept bool) { heard = append(heard, fmt.Sprint(what, " ", kept)) }})
+		}
+		tell("lost")
+		after(200 * time.Millisecond)
+		m.lose()
+		tell("lost")
+		tell("lost")
+		after(1200 * time.Millisecond)
+		m.lose()
 		m.fill()
-		d.Tell(Note{From: sw1, Kind: "other", Text: "t", Committed: func() { t.Error("answered although the buffer took nothing") }})
+		tell("refused")
 		after(time.Second)
-		m.commit()
-		if s := d.Stats(); s.Dropped[NotKept] != 1 {
+		if got := strings.Join(heard, ", "); got != "lost false, lost false, lost false, refused false" {
+			t.Error(got)
+		}
+		if s := d.Stats(); s.Dropped[NotKept] != 4 || s.Events != 0 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// What only one message said is not told of all.
+func TestWhatDiffersIsLeftOut(t *testing.T) {
+	desking(t, func(d *Desk, m *memory) {
+		for i := range 6 {
+			from := fmt.Sprintf("10.1.2.%d", i+1)
+			labels := []collectors.Label{{Name: "from", Value: from}, {Name: "app", Value: "sshd"}}
+			if i == 0 {
+				labels = append(labels, collectors.Label{Name: "user", Value: "bob"})
+			} else if i < 4 {
+				labels = append(labels, collectors.Label{Name: "user", Value: "eve"})
+			}
+			d.Tell(Note{From: sw1, Kind: "login_failure", Text: "failed from " + from, Labels: labels})
+		}
+		after(2 * Window * time.Millisecond)
+		if len(m.all()) != 2 {
+			t.Fatalf("%+v", m.all())
+		}
+		first, rest := m.all()[0].Events[0], m.all()[1].Events[0]
+		if labelOf(&first, "from") != "10.1.2.1" || labelOf(&first, "user") != "bob" || first.Text != "failed from 10.1.2.1" {
+			t.Errorf("%+v", first)
+		}
+		if labelOf(&rest, "count") != "5" || labelOf(&rest, "from") != Several || labelOf(&rest, "user") != "" || labelOf(&rest, "app") != "sshd" ||
+			labelOf(&rest, "device") != "sw1" || rest.Text != "several, such as: failed from 10.1.2.2" {
+			t.Errorf("%+v", rest)
 		}
 	})
 }

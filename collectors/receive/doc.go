@@ -4,6 +4,7 @@
 //	socket.go  reads datagrams and answers from the address that was asked
 //	gate.go    who may send, and how fast
 //	desk.go    tells what is alike once; gives events to the buffer
+//	blend.go   one event for messages that differ in something
 //	bursts.go  counts what is a matter of security when there is much of it
 //	losses.go  counts what was not taken, and says so
 //
@@ -22,12 +23,15 @@
 // kind becomes an event at once. Those that are the same within [Window] (source,
 // kind and key) are counted and become one event at its end, at the time of the last
 // of them, with labels count and first_ms, as the buffer has them when it coalesces
-// events. Nothing is dropped in silence: whatever was not taken is counted by reason
+// events. A label in which they differ says "several", and one that only some have is left
+// out. Nothing is dropped in silence: whatever was not taken is counted by reason
 // ([Desk.Stats]), and an event tells the counts, a minute after the first and at most
 // every hour while it goes on.
 //
-// A note may wait for its event to be committed (Note.Committed): an inform is answered
-// only then. A note that is not taken is never committed.
+// A note may wait for its event to be committed (Note.Done): an inform is answered only
+// then. Where the event is lost, since the buffer refuses it or the disk fails for long,
+// Note.Done says so, so that the same message is taken when it comes again. Nothing is
+// heard of a note that was not taken.
 //
 // # Flash
 //

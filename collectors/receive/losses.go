@@ -20,7 +20,7 @@ const (
 	TooLong    = "too_long"
 	Malformed  = "malformed"
 	Overflow   = "overflow" // the kernel's queue was full before it was read
-	NotKept    = "not_kept" // the buffer took no more
+	NotKept    = "not_kept" // the buffer took no more, or lost it while the disk failed
 )
 
 // How long losses are gathered until they are told: the first time, and at most while

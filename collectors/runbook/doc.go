@@ -6,7 +6,7 @@
 //	card := cards.Card("GW_DOWN", runbook.Vars{...})
 //
 // A card's name is a verdict's code, an incident's kind, or any word that a rule names.
-// Cards are built in; an MSP puts others in their place, or more,
+// Cards are built in, in English and German; an MSP puts others in their place, or more,
 // as files in a folder:
 //
 //	NAME.md        the card, in the language of whoever wrote it

@@ -16,7 +16,7 @@ type Vars struct {
 	Hotline  string
 	Contacts []Contact       // at the site
 	Support  Contact         // of the MSP
-	Owner    diagnosis.Owner // who has to act; empty: not known
+	Owner    diagnosis.Owner // who has to act; empty: not asked yet, as with a card without an incident
 }
 
 // Contact is somebody who can be called.
@@ -48,7 +48,7 @@ func (v Vars) values(w *Words) map[string][]string {
 	switch v.Owner {
 	case diagnosis.ISP:
 		out["owner"] = out["provider"]
-	case diagnosis.Customer:
+	case diagnosis.Customer, "": // who knows the site knows whom to ask
 		out["owner"] = out["contacts"]
 	case diagnosis.MSP:
 		out["owner"] = out["support"]

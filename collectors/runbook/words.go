@@ -23,6 +23,9 @@ var words = []Words{
 	{Lang: "en", Check: "What you can check", Technician: "What a technician does then", Call: "Whom to call",
 		Provider: "your internet provider", Circuit: "line", Support: "your IT support",
 		Owners: map[diagnosis.Owner]string{diagnosis.Customer: "the site", diagnosis.ISP: "the internet provider", diagnosis.MSP: "the IT support", diagnosis.Nobody: "not clear yet"}},
+	{Lang: "de", Check: "Was Sie prüfen können", Technician: "Was danach ein Techniker tut", Call: "Wen Sie anrufen",
+		Provider: "Ihr Internetanbieter", Circuit: "Anschluss", Support: "Ihre IT-Betreuung",
+		Owners: map[diagnosis.Owner]string{diagnosis.Customer: "der Standort", diagnosis.ISP: "der Internetanbieter", diagnosis.MSP: "die IT-Betreuung", diagnosis.Nobody: "noch unklar"}},
 }
 
 // WordsOf gives the words of a language, or the English ones.

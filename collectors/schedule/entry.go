@@ -91,7 +91,7 @@ func (s *Scheduler) rest(e *entry) {
 func (s *Scheduler) offer(e *entry) {
 	if e.slot < e.retry {
 		wait := time.Duration(e.retry-e.slot) * time.Millisecond
-		why := fmt.Sprintf("backing off after %d failures, next try in %v", e.failures, wait)
+		why := fmt.Sprintf(WhyBackoff+" after %d failures, next try in %v", e.failures, wait)
 		s.skipAll(e, []missed{{e.slot, 1}}, ReasonBackoff, why)
 		return
 	}

@@ -26,6 +26,12 @@ const (
 	whyStuck    = "an earlier collection has not returned"
 )
 
+// WhyTimeout begins the reason of a collection that took longer than it may.
+const WhyTimeout = "was not done"
+
+// WhyBackoff begins the reason of slots that are skipped since the source fails.
+const WhyBackoff = "backing off"
+
 // Reason is the stable word for why slots were skipped, as a label of a metric.
 type Reason string
 

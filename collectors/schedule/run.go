@@ -79,7 +79,7 @@ func (r *run) ending(err error) ending {
 		}
 		return ending{why: whyStopped, cancelled: true}
 	case err == context.DeadlineExceeded:
-		return ending{why: fmt.Sprintf("was not done within %v", r.timeout)}
+		return ending{why: fmt.Sprintf(WhyTimeout+" within %v", r.timeout)}
 	}
 	if s := err.Error(); s != "" {
 		return ending{why: s}

@@ -161,7 +161,7 @@ func (s *Statement) json() statementJSON {
 		out.Incidents = append(out.Incidents, i)
 	}
 	for _, x := range s.Windows {
-		out.Windows = append(out.Windows, windowJSON{x.ID, x.Name, at(x.From), at(x.To), x.Approved.In(a.loc), x.By, some(x.Sources)})
+		out.Windows = append(out.Windows, windowJSON{x.ID, x.Name, at(x.From), at(x.To), x.Approved.In(a.loc), x.By, some(x.Scope)})
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package sla
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis"
@@ -103,10 +104,7 @@ func (r *reader) read(x *Record) {
 		return
 	}
 	if w, ok := incident.WindowOf(e); ok {
-		if r.windows[w.ID] == nil {
-			r.windows[w.ID] = &window{}
-		}
-		r.windows[w.ID].told(w, x.T)
+		r.window(w, x.T, strings.HasPrefix(part(e), "1/") || part(e) == "")
 		return
 	}
 	switch e.Kind {
@@ -159,22 +157,56 @@ func (r *reader) change(c incident.Change, affected int) {
 }
 
 // window is what was told of one.
-type window struct{ counts *Window }
+type window struct {
+	counts *Window
+	latest bool // counts is the version that was told last
+}
+
+func (r *reader) window(x incident.Window, t int64, first bool) {
+	w := r.windows[x.ID]
+	switch {
+	case first && w == nil:
+		w = &window{}
+		r.windows[x.ID] = w
+		w.told(x, t)
+	case first:
+		w.told(x, t)
+	case w != nil && w.latest: // more of its scope
+		w.counts.Scope = append(w.counts.Scope, x.Scope...)
+	}
+}
 
 // told takes in a version of a window that was recorded at t.
 func (w *window) told(x incident.Window, t int64) {
 	from, to := x.Start.UnixMilli(), x.End.UnixMilli()
+	off := to <= from // called off
+	w.latest = false
 	if c := w.counts; c != nil && t >= c.From { // it has begun: it can be cut short and nothing else
-		if x.Cancelled || from > c.From {
+		if off || from > c.From {
 			to = t
 		}
 		c.To = min(c.To, to)
 		return
 	}
 	w.counts = nil
-	if !x.Cancelled && !x.Approved.IsZero() && x.Approved.Before(x.Start) && t < from {
-		w.counts = &Window{x, from, to}
+	if !off && !x.Approved.IsZero() && x.Approved.Before(x.Start) && t < from {
+		w.counts, w.latest = &Window{x, from, to}, true
 	}
+}
+
+// part tells which part of a window's scope an event has, as "1/2".
+func part(e *collectors.Event) string {
+	for _, l := range e.Labels {
+		if l.Name == "part" {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// covers tells whether a source is worked on.
+func (w *Window) covers(source string) bool {
+	return len(w.Scope) == 0 || slices.Contains(w.Scope, source)
 }
 
 // ordered puts intervals in order and joins those that touch or overlap.

@@ -240,7 +240,7 @@ func (w *world) edge(run int64, record func(collectors.Event) int64) {
 func (w *world) window(now int64, record func(collectors.Event) int64) {
 	id := fmt.Sprint("w", w.IntN(6))
 	start := now + w.Int64N(6000) - 1000
-	x := incident.Window{ID: id, Start: time.Unix(start, 0).UTC(), End: time.Unix(start+1+w.Int64N(9000), 0).UTC(), Cancelled: w.one(6)}
+	x := incident.Window{ID: id, Start: time.Unix(start, 0).UTC(), End: time.Unix(start+1+w.Int64N(9000), 0).UTC()}
 	if !w.one(5) {
 		x.Approved = time.Unix(now-w.Int64N(1000)+100, 0).UTC()
 	}
@@ -248,14 +248,17 @@ func (w *world) window(now int64, record func(collectors.Event) int64) {
 		x.Start, x.Approved = old[0].w.Start, old[0].w.Approved
 		x.End = x.Start.Add(time.Duration(1+w.IntN(9000)) * time.Second)
 	}
+	if w.one(6) { // called off
+		x.End = x.Start
+	}
 	if !w.one(3) {
 		for _, s := range w.sources {
 			if w.one(2) {
-				x.Sources = append(x.Sources, s)
+				x.Scope = append(x.Scope, s)
 			}
 		}
 	}
-	w.version[id] = append(w.version[id], told{x, record(x.Event())})
+	w.version[id] = append(w.version[id], told{x, record(x.Events()[0])})
 }
 
 // cells paints.
@@ -278,7 +281,7 @@ func (w *world) cells() [][]byte {
 			fill(cells[i], x.from, x.to, isOff)
 		}
 		for _, versions := range w.version {
-			if x, end, ok := inForce(versions); ok && (len(x.Sources) == 0 || slices.Contains(x.Sources, w.sources[i])) {
+			if x, end, ok := inForce(versions); ok && (len(x.Scope) == 0 || slices.Contains(x.Scope, w.sources[i])) {
 				fill(cells[i], x.Start.Unix(), end, isExcluded)
 			}
 		}
@@ -290,7 +293,7 @@ func (w *world) cells() [][]byte {
 func inForce(versions []told) (w incident.Window, end int64, ok bool) {
 	for i, v := range versions {
 		start := v.w.Start.Unix()
-		if v.w.Cancelled || v.w.Approved.IsZero() || v.w.Approved.Unix() >= start || v.at >= start {
+		if v.w.End.Equal(v.w.Start) || v.w.Approved.IsZero() || v.w.Approved.Unix() >= start || v.at >= start {
 			continue
 		}
 		if i+1 < len(versions) && versions[i+1].at < start {
@@ -299,7 +302,7 @@ func inForce(versions []told) (w incident.Window, end int64, ok bool) {
 		end = v.w.End.Unix()
 		for _, later := range versions[i+1:] {
 			cut := later.w.End.Unix()
-			if later.w.Cancelled || later.w.Start.After(v.w.Start) {
+			if later.w.End.Equal(later.w.Start) || later.w.Start.After(v.w.Start) {
 				cut = later.at
 			}
 			end = min(end, cut)

@@ -39,12 +39,13 @@ func (h *History) State(a *Agreement, from, to time.Time, every Resolutions) *St
 	s := &Statement{Agreement: a, From: from.In(a.loc), To: to.In(a.loc), Services: h.Compute(a, f, t, every), Unsure: h.Unsure}
 	sources := s.sources()
 	for _, w := range h.Windows {
-		if w.From < t && w.To > f && slices.ContainsFunc(sources, w.Covers) {
+		if w.From < t && w.To > f && slices.ContainsFunc(sources, w.covers) {
 			s.Windows = append(s.Windows, w)
 		}
 	}
+	down := s.down()
 	for _, i := range h.Incidents {
-		if x := s.share(i); x.Down > 0 || i.First < t && (i.Closed == 0 || i.Closed > f) && slices.Contains(sources, i.Source) {
+		if x := down.share(i); x.Down > 0 || i.First < t && (i.Closed == 0 || i.Closed > f) && slices.Contains(sources, i.Source) {
 			s.Incidents = append(s.Incidents, x)
 		}
 	}
@@ -61,22 +62,43 @@ func (s *Statement) sources() (out []string) {
 	return slices.Compact(out)
 }
 
-func (s *Statement) share(i Incident) Share {
-	x := Share{Incident: i}
-	var down []interval
+// downs are what incidents cost, by their IDs.
+type downs map[string]*cost
+
+type cost struct {
+	down     []interval // within the hours
+	services []string
+}
+
+func (s *Statement) down() downs {
+	out := downs{}
 	for k := range s.Services {
-		n := len(down)
+		name := s.Services[k].Service
 		for _, p := range s.Services[k].Spans {
-			if p.Class == Down && p.Agreed && p.Incident == i.ID {
-				down = append(down, interval{p.From, p.To})
+			if p.Class != Down || !p.Agreed || p.Incident == "" {
+				continue
+			}
+			c := out[p.Incident]
+			if c == nil {
+				c = &cost{}
+				out[p.Incident] = c
+			}
+			c.down = append(c.down, interval{p.From, p.To})
+			if n := len(c.services); n == 0 || c.services[n-1] != name {
+				c.services = append(c.services, name)
 			}
 		}
-		if len(down) > n {
-			x.Services = append(x.Services, s.Services[k].Service)
-		}
 	}
-	for _, d := range ordered(down) {
-		x.Down += d.to - d.from
+	return out
+}
+
+func (d downs) share(i Incident) Share {
+	x := Share{Incident: i}
+	if c := d[i.ID]; c != nil {
+		x.Services = c.services
+		for _, s := range ordered(c.down) {
+			x.Down += s.to - s.from
+		}
 	}
 	return x
 }
@@ -106,7 +128,7 @@ func (h *History) hash(s *Statement, sources []string) string {
 		}
 	}
 	for _, x := range s.Windows {
-		fmt.Fprintf(w, "%q\t%d\t%d\t%d\t%q\n", x.ID, x.From, x.To, x.Approved.UnixMilli(), strings.Join(x.Sources, "|"))
+		fmt.Fprintf(w, "%q\t%d\t%d\t%d\t%q\n", x.ID, x.From, x.To, x.Approved.UnixMilli(), strings.Join(x.Scope, "|"))
 	}
 	return finish(w, sum)
 }

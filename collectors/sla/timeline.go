@@ -88,7 +88,7 @@ func (h *History) source(name string) timeline {
 	t = t.cover(h.off, state{class: Unmeasured, off: true})
 	var windows []interval
 	for i := range h.Windows {
-		if w := &h.Windows[i]; w.Covers(name) {
+		if w := &h.Windows[i]; w.covers(name) {
 			windows = append(windows, interval{w.From, w.To})
 		}
 	}

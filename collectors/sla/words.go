@@ -21,6 +21,8 @@ func PeriodWords(from, to time.Time) string {
 		return from.Format("2006")
 	case from.Day() == 1 && to.Day() == 1 && last.Year() == from.Year() && last.Month() == from.Month():
 		return from.Format("January 2006")
+	case from.Format(time.DateOnly) == last.Format(time.DateOnly):
+		return from.Format("2 January 2006")
 	}
 	return from.Format("2 January 2006") + " to " + last.Format("2 January 2006")
 }
@@ -67,5 +69,8 @@ func Words(ms int64) string {
 		return fmt.Sprintf("%d min %02d s", s/60, s%60)
 	}
 	m := (s + 30) / 60
+	if m%60 == 0 {
+		return fmt.Sprintf("%d h", m/60)
+	}
 	return fmt.Sprintf("%d h %02d min", m/60, m%60)
 }

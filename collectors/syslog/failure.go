@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
 // failure is somebody who tried to log in and failed.
@@ -31,19 +31,36 @@ var patterns = []struct {
 	{"", regexp.MustCompile(`%ASA-\d-(?:605004|113015):.*?(?:from (?P<from>[0-9a-fA-F.:]+?)(?:/\d+)? to .*?|user IP = (?P<ip>\S+).*?)?(?:for user "(?P<user>[^"]*)")?$`)},
 	{"", regexp.MustCompile(`login failure for user (?P<user>\S*) from (?P<from>\S+) via`)}, // MikroTik
 	{"", regexp.MustCompile(`(?:Event ?ID[ :=]*"?4625\b|An account failed to log on)(?:.*?Account For Which Logon Failed:.*?Account Name:\s*(?P<user>\S+))?(?:.*?Source Network Address:\s*(?P<from>\S+))?`)},
+	{"", regexp.MustCompile(`User \[(?P<user>[^\]]*)\] from \[(?P<from>[^\]]*)\] failed to (?:log|sign) ?in`)},                 // Synology
+	{"", regexp.MustCompile(`Users: (?P<user>[^,]*), Source IP: (?P<from>[^,]*),.*Action: Login Fail`)},                        // QNAP
+	{"", regexp.MustCompile(`(?i)\b(?:[Uu]ser (?P<user>\S+) )?failed to log ?in\b(?:.*?\bfrom (?P<from>[0-9a-fA-F.:]{7,}))?`)}, // Sophos
 	{"", regexp.MustCompile(`(?i)\b(?:login|logon|log-in|authentication|password) (?:attempt )?(?:failed|failure|rejected|denied)\b(?:.*?\bfrom (?:ip )?(?P<from>[0-9a-fA-F.:]{7,}))?`)},
 }
 
 // loginFailure tells whether a message says that somebody could not log in.
 func loginFailure(m *Message) (f failure, ok bool) {
-	if m.Fields != nil {
-		return fortinet(m.Fields)
+	if m.Fields == nil {
+		return inWords(m.App, m.whole)
 	}
+	if f, ok = fortinet(m.Fields); ok {
+		return f, true
+	}
+	for _, text := range m.says() {
+		if f, ok = inWords(m.App, text); ok {
+			f.fill(m.Fields)
+			return f, true
+		}
+	}
+	return f, false
+}
+
+// inWords looks for one of the patterns.
+func inWords(app, text string) (f failure, ok bool) {
 	for _, p := range patterns {
-		if p.app != "" && !strings.HasPrefix(m.App, p.app) {
+		if p.app != "" && !strings.HasPrefix(app, p.app) {
 			continue
 		}
-		found := p.text.FindStringSubmatch(m.Text)
+		found := p.text.FindStringSubmatch(text)
 		if found == nil {
 			continue
 		}
@@ -60,6 +77,24 @@ func loginFailure(m *Message) (f failure, ok bool) {
 		return f, true
 	}
 	return f, false
+}
+
+// fill takes who it was and from where out of the fields, as SonicWall (usr, src with a
+// port and an interface behind it), Sophos (user_name, src_ip) and others call them.
+func (f *failure) fill(fields map[string]string) {
+	for _, key := range []string{"user", "usr", "user_name", "username"} {
+		if f.user == "" {
+			f.user = userName(fields[key])
+		}
+	}
+	for _, key := range []string{"srcip", "src_ip", "src", "srcV6", "remip"} {
+		if f.from == "" {
+			f.from = address(fields[key])
+		}
+		if host, _, _ := strings.Cut(fields[key], ":"); f.from == "" {
+			f.from = address(host)
+		}
+	}
 }
 
 // fortinet: logdesc="Admin login failed" user="root" srcip=203.0.113.9, or ui="ssh(203.0.113.9)".
@@ -95,5 +130,5 @@ func userName(s string) string {
 	if len(s) > 32 || strings.ContainsAny(s, " \t") {
 		return ""
 	}
-	return collectors.Printable(s)
+	return pdu.CleanText([]byte(s))
 }

@@ -2,11 +2,13 @@ package syslog
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 )
 
@@ -68,6 +70,16 @@ type Message struct {
 	ID       string // RFC 5424's MSGID, or Cisco's mnemonic such as LINK-3-UPDOWN
 	Text     string
 	Fields   map[string]string // of a message of key=value, such as FortiOS's
+
+	whole string // what Text is the beginning of, within maxWhole, not clean
+}
+
+// maxWhole bounds how much of a message is searched for what it says, in bytes.
+const maxWhole = 2048
+
+// setText takes the text of a message.
+func (m *Message) setText(b []byte) {
+	m.Text, m.whole = pdu.CleanText(b), collectors.Clip(string(b[:min(len(b), 2*maxWhole)]), maxWhole)
 }
 
 // Parse reads a message as it came, of RFC 5424, of RFC 3164, or of none: whatever does
@@ -120,8 +132,8 @@ func (m *Message) rfc5424(b []byte) bool {
 	}
 	m.Host, m.App, m.ID = word(fields[1]), word(fields[2]), word(fields[4])
 	text = bytes.TrimPrefix(bytes.TrimLeft(text, " "), []byte("\xef\xbb\xbf"))
-	if m.Text = pdu.CleanText(text); m.Text == "" {
-		m.Text = pdu.CleanText(data) // some devices say all they have to say there
+	if m.setText(text); m.Text == "" {
+		m.setText(data) // some devices say all they have to say there
 	}
 	return true
 }
@@ -298,7 +310,7 @@ func (m *Message) tag(b []byte) {
 	if i > 0 && app[0] != '%' && bytes.HasPrefix(rest, []byte(":")) {
 		m.App, b = pdu.CleanText(app), rest[1:]
 	}
-	m.Text = pdu.CleanText(b)
+	m.setText(b)
 }
 
 // specials reads what some makers write into the text.
@@ -306,19 +318,46 @@ func (m *Message) specials() {
 	if i := strings.IndexByte(m.Text, '%'); i >= 0 && i < 64 {
 		m.cisco(m.Text[i+1:])
 	}
-	if m.App != "" || !strings.Contains(m.Text, "=") {
+	if m.App != "" || !strings.Contains(m.whole, "=") {
 		return
 	}
-	if m.Fields = keyValues(m.Text); m.Fields == nil {
+	if m.Fields = keyValues(strings.TrimSpace(m.whole)); m.Fields == nil {
 		return
 	}
-	if s, ok := severityNamed(m.Fields["level"]); ok {
-		m.Severity = s
-	}
+	m.fieldSeverity()
 	if m.Host == "" {
-		m.Host = m.Fields["devname"]
+		m.Host = cmp.Or(m.Fields["devname"], m.Fields["device_name"])
 	}
-	m.ID = m.Fields["logid"]
+	m.ID = cmp.Or(m.Fields["logid"], m.Fields["log_id"])
+}
+
+// fieldSeverity reads the maker's own severity: FortiOS's level, Sophos' priority or
+// severity, SonicWall's pri, which is a number.
+func (m *Message) fieldSeverity() {
+	for _, key := range []string{"level", "pri", "priority", "severity"} {
+		v := m.Fields[key]
+		if s, ok := severityNamed(v); ok {
+			m.Severity = s
+			return
+		}
+		if key == "pri" && len(v) == 1 && v[0] >= '0' && v[0] <= '7' {
+			m.Severity = Severity(v[0] - '0')
+			return
+		}
+	}
+}
+
+// says gives the fields that are text for a person; where there is none, the text.
+func (m *Message) says() (out []string) {
+	for _, key := range []string{"msg", "message", "logdesc"} {
+		if s := m.Fields[key]; s != "" {
+			out = append(out, s)
+		}
+	}
+	if out == nil {
+		out = []string{m.Text}
+	}
+	return out
 }
 
 // cisco reads "FAC-SEV-MNEMONIC: text", whose severity is the message's own.
@@ -359,7 +398,7 @@ func keyValues(s string) map[string]string {
 		} else {
 			value, s, _ = strings.Cut(rest, " ")
 		}
-		out[key] = value
+		out[key] = pdu.CleanText([]byte(value))
 	}
 	if len(out) < 3 { // some text has an equals sign
 		return nil

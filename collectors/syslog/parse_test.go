@@ -8,6 +8,11 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 )
 
+const (
+	sonicWall = `<134>id=firewall sn=0017C5000001 time="2026-03-20 09:10:11 UTC" fw=192.0.2.1 pri=1 c=32 m=30 msg="Administrator login denied due to bad credentials" n=7 usr="admin" src=203.0.113.9:52345:X1 dst=192.0.2.1:443:X0 proto=tcp/https`
+	sophos    = `<30>device="SFW" date=2026-03-20 time=09:10:11 timezone="CET" device_name="XG135" device_id=C01 log_id=062910617703 log_type="Event" log_component="GUI" log_subtype="Admin" status="Failed" priority=Notice user_name="root" src_ip=203.0.113.9 message="User root failed to login to WebAdmin using Local authentication because of wrong credentials"`
+)
+
 // lines are messages as devices send them, and what they say.
 var lines = []struct {
 	line string
@@ -50,6 +55,9 @@ var lines = []struct {
 	// FortiOS.
 	{`<188>date=2026-03-20 time=09:10:11 devname="FGT60F" devid="FGT60FTK" logid="0100032002" type="event" subtype="system" level="alert" vd="root" logdesc="Admin login failed" user="root" ui="ssh(203.0.113.9)" msg="Administrator root login failed from ssh(203.0.113.9)"`,
 		Message{Facility: "local7", Severity: 1, Host: "FGT60F", ID: "0100032002"}},
+	// SonicWall and Sophos, whose own severity counts.
+	{sonicWall, Message{Facility: "local0", Severity: 1}},
+	{sophos, Message{Facility: "daemon", Severity: 5, Host: "XG135", ID: "062910617703"}},
 	// MikroTik.
 	{`<28>system,error,critical login failure for user admin from 203.0.113.9 via ssh`,
 		Message{Facility: "daemon", Severity: 4, Text: "system,error,critical login failure for user admin from 203.0.113.9 via ssh"}},
@@ -67,7 +75,7 @@ func TestParse(t *testing.T) {
 		}
 		if m.Fields != nil {
 			c.want.Text = m.Text // all of it
-			if m.Fields["user"] != "root" || !strings.HasPrefix(m.Fields["msg"], "Administrator root login failed") {
+			if strings.Contains(c.line, "FGT60F") && (m.Fields["user"] != "root" || !strings.HasPrefix(m.Fields["msg"], "Administrator root login failed")) {
 				t.Errorf("%q: %v", c.line, m.Fields)
 			}
 			m.Fields = nil
@@ -95,10 +103,18 @@ func TestLoginFailure(t *testing.T) {
 		{`<166>Mar 20 2026 09:10:11 fw1 : %ASA-6-605004: Login denied from 203.0.113.9/4711 to outside:192.0.2.1/ssh for user "root"`, "root", "203.0.113.9"},
 		{`<28>system,error,critical login failure for user admin from 203.0.113.9 via ssh`, "admin", "203.0.113.9"},
 		{`<28>system,error,critical login failure for user admin from 0A:00:27:00:00:01 via winbox`, "admin", ""},
-		{lines[len(lines)-2].line, "root", "203.0.113.9"},
+		{lines[len(lines)-4].line, "root", "203.0.113.9"},
 		{`<188>date=2026-03-20 logid="x" type="event" action="ssl-login-fail" user="vpn" remip=203.0.113.9 level=alert`, "vpn", "203.0.113.9"},
 		{`<13>1 2026-03-20T09:10:11Z dc1 Security 612 4625 - EventID: 4625 An account failed to log on. Account For Which Logon Failed: Security ID: S-1-0-0 Account Name: bob Failure: x Source Network Address: 203.0.113.9 Source Port: 1`, "bob", "203.0.113.9"},
+		{`<13>1 2026-03-20T09:10:11Z dc1 Security 612 4625 - EventID: 4625 An account failed to log on. ` + strings.Repeat("Subject: Logon ID: 0x0 ", 20) +
+			`Account For Which Logon Failed: Security ID: S-1-0-0 Account Name: bob Failure: x Source Network Address: 203.0.113.9 Source Port: 1`, "bob", "203.0.113.9"},
 		{`<13>Mar  1 09:00:00 nas1 webgui: Login failed for admin from 203.0.113.9`, "", "203.0.113.9"},
+		{sonicWall, "admin", "203.0.113.9"},
+		{`<134>  id=firewall sn=0017C5000001 fw=192.0.2.1 pri=1 m=200 msg="Administrator login denied from 203.0.113.9; logins disabled from this interface" n=1 src=203.0.113.9`, "", "203.0.113.9"},
+		{sophos, "root", "203.0.113.9"},
+		{`<14>Mar  1 09:00:00 nas1 Connection: User [admin] from [203.0.113.9] failed to log in via [DSM] due to authorization failure.`, "admin", "203.0.113.9"},
+		{`<14>1 2026-03-20T09:10:11+01:00 nas1 Connection - - - User [guest] from [203.0.113.9] failed to sign in to [DSM] via [password] due to authorization failure.`, "guest", "203.0.113.9"},
+		{`<14>Mar  1 09:00:00 nas2 qlogd[812]: conn log: Users: admin, Source IP: 203.0.113.9, Computer name: ---, Connection type: HTTP, Accessed resources: Administration, Action: Login Fail`, "admin", "203.0.113.9"},
 		{`<38>Mar  1 09:00:00 web1 login: FAILED LOGIN (1) on '/dev/tty1' FOR 'x', Authentication failure`, "", ""},
 	} {
 		m, ok := Parse([]byte(c.line))
@@ -108,6 +124,9 @@ func TestLoginFailure(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
+		strings.Replace(sonicWall, "login denied due to bad credentials", "login allowed", 1),
+		strings.NewReplacer("failed to login", "logged in", "Failed", "Successful", "because of wrong credentials", "").Replace(sophos),
+		`<14>Mar  1 09:00:00 nas1 Connection: User [admin] from [203.0.113.9] logged in successfully via [DSM].`,
 		`<38>Mar  1 09:00:00 web1 sshd[812]: Accepted publickey for ops from 203.0.113.9 port 1 ssh2`,
 		`<38>Mar  1 09:00:00 web1 cron[812]: Failed password for root from 203.0.113.9 port 22022 ssh2`, // not sshd's to say
 		`<13>Mar  1 09:00:00 nas1 webgui: backup failed`,

@@ -60,6 +60,10 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 		desk: receive.NewDesk(receive.Options{What: Source, Clock: opt.Clock, Sources: opt.Sources, Buffer: opt.Buffer})}, nil
 }
 
+// Update has others heard from now on than Options.Sources; windows, bursts and counts
+// stay.
+func (r *Receiver) Update(s receive.Sources) { r.desk.Hear(s) }
+
 // Run receives until ctx is done; then what was received goes to the buffer.
 func (r *Receiver) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -119,7 +123,7 @@ func (r *Receiver) message(from netip.Addr, b []byte) {
 }
 
 // note makes a note of a message. That somebody could not log in is one kind of
-// message, whatever name and port he tried.
+// message, whatever name and port he tried; the desk leaves out what differs.
 func note(m *Message, from netip.Addr, f failure, failed bool) receive.Note {
 	n := receive.Note{From: from, Kind: "syslog", Severity: severityOf(m.Severity), Text: m.Text, Key: m.App + "\x00" + m.ID + "\x00" + m.Text}
 	if m.Fields != nil {
@@ -163,25 +167,23 @@ func severityOf(s Severity) collectors.Severity {
 
 // fieldsText is what a message of key=value has to say to a person.
 func fieldsText(m *Message) string {
-	for _, key := range []string{"msg", "logdesc"} {
-		if s := m.Fields[key]; s != "" {
-			if d := m.Fields["logdesc"]; d != "" && d != s {
-				s = d + ": " + s
-			}
-			return collectors.Clip(s, collectors.MaxText)
-		}
+	s := m.says()[0]
+	if d := m.Fields["logdesc"]; d != "" && d != s && s != m.Text {
+		s = d + ": " + s
 	}
-	return m.Text
+	return collectors.Clip(s, collectors.MaxText)
 }
 
 // fieldsKey leaves out the fields that number and date each message.
 func fieldsKey(m *Message) string {
+	keys := []string{"logid", "type", "subtype", "level", "vd", "logdesc", "action", "status", "user", "msg",
+		"log_id", "log_type", "log_component", "log_subtype", "priority", "user_name", "message", "pri", "c", "m", "usr"}
 	var b strings.Builder
-	for _, key := range []string{"logid", "type", "subtype", "level", "vd", "logdesc", "action", "status", "user", "msg"} {
+	for _, key := range keys {
 		b.WriteString(m.Fields[key])
 		b.WriteByte(0)
 	}
-	if b.Len() == 10 { // none of them: another maker's keys
+	if b.Len() == len(keys) { // none of them: another maker's keys
 		return m.Text
 	}
 	return b.String()

@@ -30,14 +30,14 @@ type memory struct {
 	events []collectors.Event
 }
 
-func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
+func (m *memory) AddWaiting(x collectors.Batch, done func(kept bool)) bool {
 	if err := x.Validate(); err != nil {
 		panic(err)
 	}
 	m.mu.Lock()
 	m.events = append(m.events, x.Events...)
 	m.mu.Unlock()
-	committed()
+	done(true)
 	return true
 }
 

@@ -69,7 +69,7 @@ func (r *Receiver) enter(c *net.TCPConn) (from netip.Addr, ok bool) {
 	if at, is := c.RemoteAddr().(*net.TCPAddr); is {
 		from = at.AddrPort().Addr().Unmap().WithZone("")
 	}
-	if _, managed := r.opt.Sources.Sender(from); !managed {
+	if _, managed := r.desk.Sender(from); !managed {
 		r.desk.Drop(receive.OutOfScope, from, 1)
 		return from, false
 	}

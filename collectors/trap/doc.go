@@ -31,8 +31,8 @@
 // others that came meanwhile. An event makes the buffer commit soon, so that takes a
 // quarter of a second, and at most 5 s when there are many: package receive bounds how
 // often that may be. snmptrap waits 6 s in all. One that comes again meanwhile, with the
-// same sender, request number and content, is the same one. One that could not be taken
-// is not answered. A box that is killed has lost none that it answered.
+// same sender, request number and content, is the same one. One that could not be taken,
+// or whose event was lost before the commit, is not answered, and taken when it comes again. A box that is killed has lost none that it answered.
 //
 // # SNMPv3
 //

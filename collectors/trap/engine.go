@@ -19,13 +19,15 @@ import (
 
 // Engine is the box as an SNMPv3 engine: for informs the receiver is the
 // authoritative one (RFC 3414, 1.5.1), whose id senders keep and by whose boots and
-// time they sign.
+// time they sign. It outlives the receivers, and with it what it knows of the clocks of
+// those who send traps.
 type Engine struct {
 	id    []byte
 	boots uint32
 	start collectors.Stamp
 	now   func() collectors.Stamp
 	salt  atomic.Uint32
+	peers peers
 }
 
 // engineFile is where id and boots stand, beside the buffer's database: what becomes

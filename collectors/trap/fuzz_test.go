@@ -47,7 +47,7 @@ func FuzzTrap(f *testing.F) {
 		if err != nil {
 			return
 		}
-		note := describe(&n, r.opt.Names, from.Addr(), true)
+		note := describe(&n, *r.names.Load(), from.Addr(), true)
 		if len(note.Text) > 255 || note.Text == "" || len(note.Labels) > 13 {
 			t.Errorf("%+v", note)
 		}

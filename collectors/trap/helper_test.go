@@ -27,17 +27,23 @@ func (wallClock) Offset() (int64, bool) { return 0, true }
 type memory struct {
 	mu      sync.Mutex
 	hold    bool
+	refuse  int // so many from now on
 	events  []collectors.Event
-	waiting []func()
+	waiting []func(kept bool)
 }
 
-func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
+func (m *memory) AddWaiting(x collectors.Batch, done func(kept bool)) bool {
 	if err := x.Validate(); err != nil {
 		panic(err)
 	}
 	m.mu.Lock()
+	if m.refuse > 0 {
+		m.refuse--
+		m.mu.Unlock()
+		return false
+	}
 	m.events = append(m.events, x.Events...)
-	m.waiting = append(m.waiting, committed)
+	m.waiting = append(m.waiting, done)
 	hold := m.hold
 	m.mu.Unlock()
 	if !hold {
@@ -46,13 +52,18 @@ func (m *memory) AddWaiting(x collectors.Batch, committed func()) bool {
 	return true
 }
 
-func (m *memory) commit() {
+func (m *memory) commit() { m.end(true) }
+
+// lose is a commit that never comes.
+func (m *memory) lose() { m.end(false) }
+
+func (m *memory) end(kept bool) {
 	m.mu.Lock()
 	waiting := m.waiting
 	m.waiting, m.hold = nil, false
 	m.mu.Unlock()
 	for _, f := range waiting {
-		f()
+		f(kept)
 	}
 }
 

@@ -143,14 +143,18 @@ func TestRefused(t *testing.T) {
 		data []byte
 		why  string
 	}{
-		"another community":  {v2c("guess", linkDownPDU(tagTrapV2, 1)), "wrong_community"},
-		"no community":       {v2c("", linkDownPDU(tagInform, 1)), "wrong_community"},
-		"unknown user":       {v3(theirEngine, 0, "mallory", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_user"},
-		"less secure":        {v3(theirEngine, 0, "core", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "security_level"},
-		"unsigned":           {v3(theirEngine, flagAuth|flagPriv, "core", text("12345678")), "wrong_digest"},
-		"inform to another":  {v3(theirEngine, 0, "open", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_engine"},
-		"trap of no engine":  {v3(nil, 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
-		"engine of 4 octets": {v3([]byte("1234"), 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
+		"another community":                      {v2c("guess", linkDownPDU(tagTrapV2, 1)), "wrong_community"},
+		"no community":                           {v2c("", linkDownPDU(tagInform, 1)), "wrong_community"},
+		"unknown user":                           {v3(theirEngine, 0, "mallory", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_user"},
+		"less secure":                            {v3(theirEngine, 0, "core", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "security_level"},
+		"unsigned":                               {v3(theirEngine, flagAuth|flagPriv, "core", text("12345678")), "wrong_digest"},
+		"inform to another":                      {v3(theirEngine, 0, "open", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_engine"},
+		"trap of no engine":                      {v3(nil, 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
+		"reportable, of another engine and user": {v3(theirEngine, flagReportable, "mallory", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_user"},
+		"reportable, less secure":                {v3(theirEngine, flagReportable, "core", scoped(theirEngine, linkDownPDU(tagInform, 1))), "security_level"},
+		"reportable, unsigned":                   {v3(theirEngine, flagAuth|flagPriv|flagReportable, "core", text("12345678")), "wrong_digest"},
+		"reportable, inform to another":          {v3(theirEngine, flagReportable, "open", scoped(theirEngine, linkDownPDU(tagInform, 1))), "unknown_engine"},
+		"engine of 4 octets":                     {v3([]byte("1234"), 0, "open", scoped(theirEngine, linkDownPDU(tagTrapV2, 1))), "unknown_engine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := still(t)
@@ -246,16 +250,53 @@ func TestInformComesAgain(t *testing.T) {
 		t.Fatal(got)
 	}
 	es := r.buf.all()
+	await(t, "the answers are counted", func() bool { return r.Stats().Answered == 3 })
 	if s := r.Stats(); s.Informs != 2 || s.Answered != 3 || len(es) != 2 {
 		t.Errorf("%+v %+v", s, es)
 	}
 	mustHold(t, &es[0], "trap", "linkDown ifIndex.3=3", "inform", "true", "count", "")
 }
 
+// An inform whose event was refused or lost is taken when it comes again.
+func TestInformIsSavedByItsRepetition(t *testing.T) {
+	r := start(t, credentials())
+	conn, err := net.Dial("udp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send := func() {
+		if _, err := conn.Write(v2c("canary-community", linkDownPDU(tagInform, 7))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dropped := func(n uint64) func() bool {
+		return func() bool { return r.Stats().Dropped[receive.NotKept] == n }
+	}
+	r.buf.mu.Lock()
+	r.buf.refuse, r.buf.hold = 1, true
+	r.buf.mu.Unlock()
+	send()
+	await(t, "it is refused", dropped(1))
+	send()
+	r.await(t, 1)
+	r.buf.lose()
+	await(t, "it is lost", dropped(2))
+	send()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Read(make([]byte, 1500)); err != nil {
+		t.Fatalf("it is not answered: %v", err)
+	}
+	await(t, "the answer is counted", func() bool { return r.Stats().Answered == 1 })
+	if len(r.buf.all()) != 2 {
+		t.Errorf("%+v", r.buf.all())
+	}
+}
+
 // A trap of another engine is taken once: sent again by somebody else, or of an earlier
 // boot, it is refused. An engine that restarts counts its boots.
 func TestTimeWindow(t *testing.T) {
-	s := &security{engine: &Engine{id: []byte("12345"), boots: 3, now: wallClock{}.Now}, known: map[string]*peer{}}
+	s := &security{engine: &Engine{id: []byte("12345"), boots: 3, now: wallClock{}.Now}}
 	m := func(boots, time uint32) *secured { return &secured{engine: theirEngine, boots: boots, time: time} }
 	for i, c := range []struct {
 		boots, time uint32
@@ -281,10 +322,62 @@ func TestTimeWindow(t *testing.T) {
 		x.engine = []byte(fmt.Sprintf("engine %d", i))
 		s.timely(x, false)
 	}
-	if len(s.known) > maxEngines {
-		t.Errorf("%d engines are kept", len(s.known))
+	if n := len(s.engine.peers.of); n > maxEngines {
+		t.Errorf("%d engines are kept", n)
 	}
 }
+
+// A receiver that takes another's place knows the time of senders' engines: a trap that
+// was recorded before is not believed.
+func TestTimeWindowOutlivesTheReceiver(t *testing.T) {
+	engine := OpenEngine(t.TempDir(), wallClock{}.Now, quiet())
+	open := func(time uint32) bool {
+		s, err := newSecurity(engine, credentials())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.timely(&secured{engine: theirEngine, boots: 5, time: time}, false)
+	}
+	if !open(1000) || open(800) || !open(1001) {
+		t.Error("the window was forgotten")
+	}
+}
+
+// What things are called and who may send can be changed while windows go on.
+func TestUpdate(t *testing.T) {
+	r := start(t, credentials())
+	conn, err := net.Dial("udp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send := func(tag byte, id int64) {
+		if _, err := conn.Write(v2c("canary-community", linkDownPDU(tag, id))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(tagInform, 1)
+	mustHold(t, &r.await(t, 1)[0], "trap", "linkDown", "device", "sw1")
+	await(t, "it is answered", func() bool { return r.Stats().Answered == 1 })
+	r.Update(elsewhere{}, standard{})
+	send(tagInform, 1) // it was taken before, and is answered at once
+	await(t, "it is answered again", func() bool { return r.Stats().Answered == 2 })
+	send(tagTrapV2, 2)
+	await(t, "it is counted into the window of before", func() bool { return r.Stats().Repeated == 1 })
+	if _, err := conn.Write(v2c("canary-community", linkDownPDU(tagTrapV2, 3, bind("1.3.6.1.4.1.99999.1", num(1))))); err != nil {
+		t.Fatal(err)
+	}
+	es := r.await(t, 2)
+	mustHold(t, &es[1], "trap", "1.3.6.1.6.3.1.1.5.3", "device", "core")
+	if s := r.Stats(); s.Informs != 1 || s.Messages != 4 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// elsewhere knows everybody by another name.
+type elsewhere struct{}
+
+func (elsewhere) Sender(netip.Addr) (string, bool) { return "core", true }
 
 // 10,000 datagrams of one source, faster than anyone may send, and nothing of another
 // one's is lost.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
@@ -36,6 +37,7 @@ type Options struct {
 // Receiver receives notifications while Run runs.
 type Receiver struct {
 	opt      Options
+	names    atomic.Pointer[Names]
 	secrets  [][]byte // communities
 	security *security
 	desk     *receive.Desk
@@ -59,9 +61,6 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if opt.Names == nil {
-		opt.Names = StandardNames()
-	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
@@ -74,9 +73,20 @@ func New(cfg Config, opt Options) (*Receiver, error) {
 			r.secrets = append(r.secrets, []byte(c.Auth.Community.Reveal()))
 		}
 	}
+	r.Update(opt.Sources, opt.Names)
 	var err error
 	r.security, err = newSecurity(opt.Engine, cfg.Credentials)
 	return r, err
+}
+
+// Update puts others in place of Options.Sources and Options.Names. Whatever is known
+// and counted of what came before stays.
+func (r *Receiver) Update(s receive.Sources, n Names) {
+	if n == nil {
+		n = StandardNames()
+	}
+	r.desk.Hear(s)
+	r.names.Store(&n)
 }
 
 // Run receives until ctx is done; then what was received goes to the buffer. Informs
@@ -189,8 +199,9 @@ func (o *opened) keep(n *notification) {
 	n.varbinds = bytes.Clone(n.varbinds)
 }
 
-// unbelieved reports to the sender why, if it wants to know, and notes what is more
-// than a sender that has yet to learn who the box is and what time it has.
+// unbelieved reports to the sender why, if it wants to know, counts what it refuses, and
+// notes what is more than a sender that has yet to learn what time the box has. Who only
+// asks who the box is is not refused.
 func (r *Receiver) unbelieved(d *receive.Datagram, o *opened, why *refusal) {
 	if o.flags&flagReportable != 0 {
 		told := why
@@ -200,14 +211,18 @@ func (r *Receiver) unbelieved(d *receive.Datagram, o *opened, why *refusal) {
 		if out := r.security.report(o, told); out != nil {
 			_ = r.opt.Socket.Answer(d, out) // it asks again
 		}
-		if told == errEngine || told == errWindow {
+		switch {
+		case o.asks():
+			return
+		case o.ours && why == errWindow: // it is authentic, and now knows the time
+			r.countRefused(why.why)
 			return
 		}
 	}
 	text := map[*refusal]string{
 		errUser: "of a user that no credential has", errLevel: "that is less secure than its user's credential says",
 		errDigest: "whose signature is wrong", errDecrypted: "that cannot be decrypted: are priv_protocol and priv_password right?",
-		errWindow: "that is old, or sent again by somebody else, or its sender has lost count of its boots", errEngine: "without an engine id",
+		errWindow: "that is old, or sent again by somebody else, or its sender has lost count of its boots", errEngine: "to another engine than this box, or to none",
 	}[why]
 	r.refuse(d, why.why, "An SNMPv3 notification "+text+".")
 }
@@ -215,17 +230,21 @@ func (r *Receiver) unbelieved(d *receive.Datagram, o *opened, why *refusal) {
 // refuse counts what is not believed, and tells it as a matter of security: once for
 // each sender and window, with its number.
 func (r *Receiver) refuse(d *receive.Datagram, why, text string) {
+	r.countRefused(why)
+	r.desk.Tell(receive.Note{From: d.From.Addr(), Kind: "trap_refused", Key: why, Severity: collectors.Warning, Text: text,
+		Labels: []collectors.Label{{Name: "reason", Value: why}, {Name: "security", Value: "true"}, {Name: "hint", Value: "true"}}})
+}
+
+func (r *Receiver) countRefused(why string) {
 	r.mu.Lock()
 	r.stats.Refused[why]++
 	r.mu.Unlock()
-	r.desk.Tell(receive.Note{From: d.From.Addr(), Kind: "trap_refused", Key: why, Severity: collectors.Warning, Text: text,
-		Labels: []collectors.Label{{Name: "reason", Value: why}, {Name: "security", Value: "true"}, {Name: "hint", Value: "true"}}})
 }
 
 // take notes a notification that is believed. answer makes the answer to an inform,
 // which is sent once the note is committed; it is nil for a trap.
 func (r *Receiver) take(d *receive.Datagram, n *notification, hint bool, answer func() []byte) {
-	note := describe(n, r.opt.Names, d.From.Addr(), hint)
+	note := describe(n, *r.names.Load(), d.From.Addr(), hint)
 	if answer == nil {
 		r.count(&r.stats.Traps)
 		r.desk.Tell(note)
@@ -241,7 +260,11 @@ func (r *Receiver) take(d *receive.Datagram, n *notification, hint bool, answer 
 		r.send(&to, answer())
 	case !known:
 		note.Labels = append(note.Labels, collectors.Label{Name: "inform", Value: "true"})
-		note.Committed = func() {
+		note.Done = func(kept bool) {
+			if !kept { // it comes again, and is new then
+				r.informs.forget(k)
+				return
+			}
 			r.informs.commit(k)
 			select {
 			case r.due <- k:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 	"github.com/siteprobe/siteprobe/collectors/snmp/usm"
@@ -37,30 +36,15 @@ type user struct {
 	own   *usm.Keys // at this box's engine
 }
 
-// timeWindow is by how many seconds an engine's time may differ (RFC 3414, 2.2.3).
-const timeWindow = 150
-
-// maxEngines bounds of how many senders' engines boots and time are known.
-const maxEngines = 1024
-
 // security is the user-based security model of one receiver: who may send what.
 type security struct {
 	engine *Engine
 	users  []*user
-	known  map[string]*peer // by engine id
 	stats  map[*refusal]uint32
 }
 
-// peer is a sender of traps, which is authoritative for them: what is known of its
-// clock, only ever out of messages that were authentic.
-type peer struct {
-	boots  uint32
-	latest uint32           // the highest time of these boots
-	at     collectors.Stamp // when that came
-}
-
 func newSecurity(e *Engine, credentials []snmp.Credential) (*security, error) {
-	s := &security{engine: e, known: map[string]*peer{}, stats: map[*refusal]uint32{}}
+	s := &security{engine: e, stats: map[*refusal]uint32{}}
 	for _, c := range credentials {
 		a := c.Auth
 		if a.Version != "3" {
@@ -90,13 +74,17 @@ type opened struct {
 	ours bool      // that engine is this box
 }
 
+// asks tells whether a message names no engine (an ID has 5 octets at least): this is
+// how senders ask who we are (RFC 3414, 4).
+func (o *opened) asks() bool { return len(o.secured.engine) < 5 }
+
 // open checks a message and decrypts it. The error is a *refusal, or says that the
 // message is malformed. With a time that is wrong the keys come with the refusal, so
 // that its report can be signed.
 func (s *security) open(m *secured, message []byte) (o opened, err error) {
 	o = opened{secured: *m, ours: bytes.Equal(m.engine, s.engine.id)}
-	if len(m.engine) < 5 {
-		return o, errEngine // this is how senders ask who we are
+	if o.asks() {
+		return o, errEngine
 	}
 	if o.keys, err = s.authenticate(m, message, o.ours); err != nil {
 		return o, err
@@ -152,33 +140,7 @@ func (s *security) timely(m *secured, ours bool) bool {
 		now := s.engine.time()
 		return m.boots == s.engine.boots && max(m.time, now)-min(m.time, now) <= timeWindow
 	}
-	now := s.engine.now()
-	p := s.known[string(m.engine)]
-	if p == nil {
-		s.forget()
-		s.known[string(m.engine)] = &peer{boots: m.boots, latest: m.time, at: now}
-		return true
-	}
-	if m.boots > p.boots || m.boots == p.boots && m.time > p.latest {
-		p.boots, p.latest, p.at = m.boots, m.time, now
-		return true
-	}
-	reckoned := int64(p.latest) + int64(now-p.at)/1000
-	return m.boots == p.boots && int64(m.time) >= reckoned-timeWindow
-}
-
-// forget makes room for another engine.
-func (s *security) forget() {
-	if len(s.known) < maxEngines {
-		return
-	}
-	oldest := ""
-	for id, p := range s.known {
-		if oldest == "" || p.at < s.known[oldest].at {
-			oldest = id
-		}
-	}
-	delete(s.known, oldest)
+	return s.engine.peers.timely(string(m.engine), m.boots, m.time, s.engine.now())
 }
 
 // report tells a sender why its message was not believed, which is also how it learns

@@ -63,6 +63,38 @@ func TestColonWithoutSpace(t *testing.T) {
 	}
 }
 
+// TestBreadth: what would take the parser minutes is refused before it begins, at its
+// place; many mappings that are broad enough for anybody are not.
+func TestBreadth(t *testing.T) {
+	keys := func(indent string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%s%d: v%d\n", indent, i, i)
+		}
+		return b.String()
+	}
+	many := "x:\n"
+	for range 20 {
+		many += "- name: a\n  enum:\n" + keys("    ", 1000) + "  b: {c: d}\n"
+	}
+	for name, c := range map[string]struct{ file, want string }{
+		"as many as may be":     {"x:\n" + keys("  ", maxKeys) + "y:\n" + keys("  ", maxKeys), ""},
+		"many mappings":         {many, ""},
+		"one more":              {"x:\n" + keys("  ", maxKeys+1), "2002:3: is one of too many keys side by side; the most are 2000"},
+		"with mappings between": {strings.ReplaceAll(keys("", maxKeys+1), ": v", ":\n  a: v"), "4001:1: is one of too many keys side by side; the most are 2000"},
+		"in a list":             {"- b: c\n- a:\n" + keys("   ", 90_000), "2003:4: is one of too many keys side by side; the most are 2000"},
+	} {
+		_, problems := Parse([]byte(c.file), Limits{Bytes: 4 << 20, Tokens: 400_000, What: "a test"})
+		got := ""
+		for _, p := range problems {
+			got += fmt.Sprintf("%d:%d: %s", p.At.Line, p.At.Column, p.Message)
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"name", "address", "interval", "community"}
 	for s, want := range map[string]string{

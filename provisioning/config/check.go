@@ -64,6 +64,8 @@ func (p *parsing) check(s *Site) {
 	}
 	p.heartbeats(s, devices)
 	p.agreements(s, devices, checks)
+	p.notices(s)
+	p.incidents(s, devices)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)

@@ -60,6 +60,8 @@ func (d *decoder) decode(n *node, v reflect.Value, path string) {
 		decodeText(d, n, v, path, "a text", parseString)
 	case reflect.Bool:
 		decodeText(d, n, v, path, "true or false", parseBool)
+	case reflect.Float64:
+		decodeText(d, n, v, path, "a number", parseFloat)
 	case reflect.Int:
 		decodeText(d, n, v, path, "a whole number", parseInt)
 	default:

@@ -53,7 +53,7 @@ func TestEveryFieldCanBeSet(t *testing.T) {
 			return nil
 		}
 		switch typ.Kind() {
-		case reflect.String, reflect.Bool, reflect.Int:
+		case reflect.String, reflect.Bool, reflect.Int, reflect.Float64:
 			return nil
 		case reflect.Pointer, reflect.Slice:
 			return walk(typ.Elem(), path)

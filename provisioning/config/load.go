@@ -140,7 +140,7 @@ func (p *parsing) takeLater() {
 	kept := p.root.entries[:0]
 	for _, e := range p.root.entries {
 		switch e.key {
-		case "notify", "sla", "localui", "incidents", "maintenance", "update":
+		case "sla", "localui", "update":
 			p.errorf(e.at, "%q is known but not built yet in this version; remove it for now", e.key)
 		default:
 			kept = append(kept, e)

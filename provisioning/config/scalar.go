@@ -53,6 +53,14 @@ func parseBool(n *node) (bool, error) {
 	return false, errors.New("must be true or false")
 }
 
+func parseFloat(n *node) (float64, error) {
+	f, err := strconv.ParseFloat(n.text, 64)
+	if err != nil || !n.plain || f-f != 0 { // nor infinite
+		return 0, errors.New("must be a number such as 90 or 0.5")
+	}
+	return f, nil
+}
+
 func parseInt(n *node) (int, error) {
 	if !n.plain || !decimal(n.text) {
 		return 0, errors.New("must be a whole number such as 10")

@@ -13,6 +13,9 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
+	"github.com/siteprobe/siteprobe/collectors/incident"
+	"github.com/siteprobe/siteprobe/collectors/notify"
+	"github.com/siteprobe/siteprobe/collectors/runbook"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/scope"
 	"github.com/siteprobe/siteprobe/collectors/sla"
@@ -25,24 +28,28 @@ import (
 
 // Site is a whole site file, valid, with its defaults and secrets filled in.
 type Site struct {
-	Info        Info             `yaml:"site"`
-	Scope       scope.Config     `yaml:"scope"`
-	Credentials []Credential     `yaml:"credentials"`
-	Defaults    Defaults         `yaml:"defaults"`
-	Devices     []Device         `yaml:"devices"`
-	Profiles    string           `yaml:"profiles"` // the folder of the user's device profiles, absolute
-	Discovery   discovery.Config `yaml:"discovery"`
-	Checks      []check.Config   `yaml:"checks"`
-	Agreements  []sla.Config     `yaml:"agreements"` // service levels
-	Topology    topology.Config  `yaml:"topology"`
-	Clock       host.ClockConfig `yaml:"clock"`
-	Buffer      buffer.Config    `yaml:"buffer"`
-	Uplink      uplink.Config    `yaml:"uplink"`
-	Metrics     Metrics          `yaml:"metrics"`
-	Traps       trap.Config      `yaml:"traps"`
-	Syslog      syslog.Config    `yaml:"syslog"`
-	Heartbeats  heartbeat.Config `yaml:"heartbeats"`
-	Limits      schedule.Config  `yaml:"limits"`
+	Info        Info                   `yaml:"site"`
+	Scope       scope.Config           `yaml:"scope"`
+	Credentials []Credential           `yaml:"credentials"`
+	Defaults    Defaults               `yaml:"defaults"`
+	Devices     []Device               `yaml:"devices"`
+	Profiles    string                 `yaml:"profiles"` // the folder of the user's device profiles, absolute
+	Discovery   discovery.Config       `yaml:"discovery"`
+	Checks      []check.Config         `yaml:"checks"`
+	Agreements  []sla.Config           `yaml:"agreements"` // service levels
+	Topology    topology.Config        `yaml:"topology"`
+	Clock       host.ClockConfig       `yaml:"clock"`
+	Notices     []notify.Config        `yaml:"notices"`
+	Runbooks    string                 `yaml:"runbooks"` // the folder of the MSP's runbook cards, absolute
+	Buffer      buffer.Config          `yaml:"buffer"`
+	Uplink      uplink.Config          `yaml:"uplink"`
+	Metrics     Metrics                `yaml:"metrics"`
+	Traps       trap.Config            `yaml:"traps"`
+	Syslog      syslog.Config          `yaml:"syslog"`
+	Heartbeats  heartbeat.Config       `yaml:"heartbeats"`
+	Incidents   incident.Config        `yaml:"incidents"`
+	Maintenance []incident.Maintenance `yaml:"maintenance"`
+	Limits      schedule.Config        `yaml:"limits"`
 
 	// Warnings are what is worth a look but does not keep the site file from
 	// being used.
@@ -61,11 +68,16 @@ func (s *Site) Hash() string { return s.hash }
 // names another.
 const DefaultProfiles = "/etc/siteprobe/profiles.d"
 
+// DefaultRunbooks is the folder of the MSP's runbook cards, unless the site file names
+// another.
+const DefaultRunbooks = "/etc/siteprobe/runbooks.d"
+
 // defaults is what applies where the site file says nothing.
 func defaults() Site {
 	return Site{
-		Info:     Info{Timezone: "UTC", Internet: InternetFull},
+		Info:     Info{Timezone: "UTC", Language: "en", Internet: InternetFull},
 		Profiles: DefaultProfiles,
+		Runbooks: DefaultRunbooks,
 		Defaults: Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
 		Topology: topology.DefaultConfig(),
 		Buffer:   buffer.DefaultConfig(),
@@ -86,9 +98,11 @@ type Info struct {
 	ID       string    `yaml:"id"`       // a level of the MQTT topic: a-z, 0-9 and -
 	Tenant   string    `yaml:"tenant"`   // likewise
 	Timezone string    `yaml:"timezone"` // of the IANA database; UTC unless set
+	Language string    `yaml:"language"` // that people at the site read, such as de; en unless set
 	Internet string    `yaml:"internet"` // InternetFull (unless set), InternetLimited or InternetNone
 	WAN      WAN       `yaml:"wan"`
 	Contacts []Contact `yaml:"contacts"`
+	Support  Contact   `yaml:"support"` // whom people at the site call at the MSP
 }
 
 // WAN is whom to call about the line, and with what reference.
@@ -116,6 +130,14 @@ func (i Info) Validate() error {
 	}
 	if _, err := time.LoadLocation(i.Timezone); err != nil || i.Timezone == "" || i.Timezone == "Local" {
 		return fmt.Errorf("timezone: %q is no time zone such as Europe/Berlin", clip(i.Timezone))
+	}
+	if !runbook.ValidLang(i.Language) {
+		return fmt.Errorf("language: %q is no language such as en or de", clip(i.Language))
+	}
+	if i.Support != (Contact{}) {
+		if err := i.Support.Validate(); err != nil {
+			return fmt.Errorf("support: %w", err)
+		}
 	}
 	switch i.Internet {
 	case InternetFull, InternetLimited, InternetNone:

@@ -14,8 +14,8 @@ const (
 	barWidth  = 600 // of a day with 24 hours, or a month with 31 days
 	barLeft   = 84
 	barRight  = 76 // for the downtime of the row, and a day with 25 hours
-	barHeight = 9
-	barStep   = 11
+	barHeight = 8
+	barStep   = 9
 	barTop    = 14
 )
 
@@ -29,7 +29,6 @@ type bars struct {
 	Label         string // for who cannot see it
 	Ticks         []tick
 	Rows          []row
-	Caption       string
 }
 
 type tick struct {
@@ -86,12 +85,16 @@ func barsOf(r *sla.Result, loc *time.Location) bars {
 	}
 	b.Bottom = barTop + len(b.Rows)*barStep
 	b.Height = b.Bottom + 2
-	b.Caption = "Each line is a day from midnight on, so the day on which clocks change is an hour shorter or longer."
-	if months {
-		b.Caption = "Each line is a month."
-	}
-	b.Caption += fmt.Sprintf(" The narrowest stroke is %s wide.", sla.Words(column))
 	return b
+}
+
+// caption explains the drawings of a period.
+func caption(from, to time.Time) string {
+	unit, text := 24*time.Hour, "Each line is a day from midnight on, so a day on which clocks change is an hour shorter or longer."
+	if to.Sub(from) > byMonth*24*time.Hour {
+		unit, text = 31*24*time.Hour, "Each line is a month."
+	}
+	return fmt.Sprintf("%s The narrowest stroke is %s wide.", text, sla.Words(unit.Milliseconds()/barWidth))
 }
 
 // day is the first moment of the day that t is in, nextDay that of the one after it.

@@ -36,6 +36,7 @@ type key struct{ Class, Text string }
 type agreement struct {
 	Title, Name, Period, Verdict, Class string
 	Hours, Zone, Holidays, Counts, Free string
+	Caption                             string
 	Owners                              []string
 	Services                            []service
 	Incidents                           []incidentView
@@ -124,7 +125,7 @@ func viewOf(r *Report) *view {
 func agreementOf(s *sla.Statement) agreement {
 	a := s.Agreement
 	out := agreement{Title: clean(a.Title), Name: clean(a.Name), Period: sla.PeriodWords(s.From, s.To), Hours: a.HoursWords(), Zone: a.Location().String(),
-		Holidays: cleaned(a.Holidays), Unsure: s.Unsure, Hash: s.Hash}
+		Holidays: cleaned(a.Holidays), Caption: caption(s.From, s.To), Unsure: s.Unsure, Hash: s.Hash}
 	var counts, free []string
 	for _, o := range sla.Owners() {
 		out.Owners = append(out.Owners, ownerWords(o))
@@ -237,24 +238,47 @@ func verdict(r *sla.Result) (word, class, explained string) {
 	return "no target", "open", ""
 }
 
-// arithmetic is the sum in words.
+// arithmetic is the sum in words. What is nothing is not talked about.
 func arithmetic(r *sla.Result) (sum, bounds, gaps string) {
 	w := sla.Words
+	sum = w(r.Hours) + " were agreed"
+	if r.Excluded > 0 {
+		sum += fmt.Sprintf(", less %s excluded: %s of agreed service time", w(r.Excluded), w(r.Agreed()))
+	}
+	if r.Unmeasured > 0 {
+		sum += fmt.Sprintf(", of which %s was not measured and %s was", w(r.Unmeasured), w(r.Measured()))
+	}
 	down := int64(0)
 	for _, d := range r.Down {
 		down += d
 	}
-	sum = fmt.Sprintf("Agreed hours %s, less %s excluded, are %s of agreed service time. Of it %s was not measured, which leaves %s. The service was down for %s of it; %s of that counts.",
-		w(r.Hours), w(r.Excluded), w(r.Agreed()), w(r.Unmeasured), w(r.Measured()), w(down), w(r.Counted))
+	switch {
+	case down == 0:
+		sum += ". The service was never down."
+	case down == r.Counted:
+		sum += fmt.Sprintf(". The service was down for %s, and all of it counts.", w(down))
+	default:
+		sum += fmt.Sprintf(". The service was down for %s, of which %s counts.", w(down), w(r.Counted))
+	}
 	if r.Measured() > 0 {
 		sum += fmt.Sprintf(" (%s - %s) / %s = %s.", w(r.Measured()), w(r.Counted), w(r.Measured()), percent(r.Availability()))
-		bounds = fmt.Sprintf("Had all that was not measured been down, it would be at least %s; had all of it been up, at most %s.", percent(r.AtLeast()), percent(r.AtMost()))
 	}
-	if r.Unmeasured > 0 {
-		gaps = fmt.Sprintf("Not measured: %s in which the box did not run, %s behind something that was broken itself, %s for other reasons.",
-			w(r.NotRunning), w(r.Hidden), w(r.Unmeasured-r.NotRunning-r.Hidden))
+	if r.Unmeasured == 0 {
+		return sum, "", ""
 	}
-	return sum, bounds, gaps
+	if r.Agreed() > 0 {
+		bounds = fmt.Sprintf("Had all that was not measured been down, it would be %s; had all of it been up, %s.", percent(r.AtLeast()), percent(r.AtMost()))
+	}
+	var why []string
+	for _, x := range []struct {
+		ms   int64
+		what string
+	}{{r.NotRunning, "the box did not run"}, {r.Hidden, "something in front of it was broken itself"}, {r.Unmeasured - r.NotRunning - r.Hidden, "its state was not known yet, or not any more"}} {
+		if x.ms > 0 {
+			why = append(why, fmt.Sprintf("%s for %s", x.what, w(x.ms)))
+		}
+	}
+	return sum, bounds, "Why not measured: " + strings.Join(why, "; ") + "."
 }
 
 func incidentOf(x *sla.Share, loc *time.Location) incidentView {
@@ -267,7 +291,7 @@ func incidentOf(x *sla.Share, loc *time.Location) incidentView {
 }
 
 func windowOf(x *sla.Window, loc *time.Location) windowView {
-	v := windowView{Name: clean(x.Name), From: instant(x.From, loc), To: instant(x.To, loc), Approved: instant(x.Approved.UnixMilli(), loc), Scope: cleaned(x.Sources)}
+	v := windowView{Name: clean(x.Name), From: instant(x.From, loc), To: instant(x.To, loc), Approved: instant(x.Approved.UnixMilli(), loc), Scope: cleaned(x.Scope)}
 	if x.By != "" {
 		v.Approved += ", " + clean(x.By)
 	}

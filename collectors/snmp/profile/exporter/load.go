@@ -13,7 +13,8 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/yamlfile"
 )
 
-// Bounds of the file and of one module. The largest generated files have 4 MB.
+// Bounds of the file and of one module. The largest generated files have 4 MB. How long
+// reading may take is bounded by package yamlfile.
 const (
 	maxFile    = 16 << 20 // bytes
 	maxModule  = 4 << 20
