@@ -51,6 +51,8 @@ type Options struct {
 	Converter Converter
 	// StatusEvery is how often the status is published; 0: every 30 s.
 	StatusEvery time.Duration
+	// Lost is called when a session, or an attempt at one, has ended. It must not block.
+	Lost func()
 }
 
 // A Converter makes the payloads of one block in another format, each at most
@@ -63,8 +65,9 @@ type Sender struct {
 	opt Options
 	log *slog.Logger
 
-	mu    sync.Mutex
-	state wire.Uplink
+	mu      sync.Mutex
+	state   wire.Uplink
+	trouble Trouble
 
 	beat  atomic.Int64
 	stats counters
@@ -182,6 +185,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		pause := delay(s.cfg.Backoff, end{lasted, fails, reason(err)}, rand.Float64())
 		s.log.Warn("the uplink is down", "server", server, "error", err, "lasted", lasted.Round(time.Second), "next_try_in", pause.Round(time.Millisecond))
 		s.set(StateWaiting, server, err)
+		s.ended(lasted, err)
 		s.idle(ctx, pause)
 	}
 	s.set(StateOff, "", nil)

@@ -116,6 +116,7 @@ func writeRecordedSite(path, recordings, dir, db, address string) (devices int, 
 		devices++
 	}
 	return devices, os.WriteFile(path, fmt.Appendf(nil, `site: {id: recorded, tenant: bench}
+diagnosis: {heartbeat: 0s}
 scope: {managed: [127.0.0.0/8]}
 credentials:
 %sdefaults: {interval: %v, timeout: 3s, retries: 1}

@@ -192,6 +192,7 @@ func writeSite(path string, o options, dir, data, broker, metrics string) error 
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `site: {id: fleet, tenant: bench}
+diagnosis: {heartbeat: 0s}
 scope: {managed: [127.0.0.0/8]}
 credentials: [{name: lan, snmp: {version: 2c, community: {file: %s}}}]
 defaults: {interval: %v, timeout: 2s, retries: 1, credentials: [lan]}

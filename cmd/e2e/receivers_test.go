@@ -36,7 +36,7 @@ func (r *receiving) file() string { return filepath.Join(r.dir, "siteprobe.yaml"
 // site writes the site file with some more lines.
 func (r *receiving) site(more string) {
 	r.t.Helper()
-	s := fmt.Sprintf("site: {id: e2e, tenant: northwind}\nscope: {managed: [127.0.0.0/8]}\ncredentials: [{name: lan, snmp: {version: 2c, community: {file: %s}}}]\n"+
+	s := fmt.Sprintf("site: {id: e2e, tenant: northwind}\ndiagnosis: {heartbeat: 0s}\nscope: {managed: [127.0.0.0/8]}\ncredentials: [{name: lan, snmp: {version: 2c, community: {file: %s}}}]\n"+
 		"buffer: {path: %s, commit: 50ms}\n%s", filepath.Join(r.dir, "community"), filepath.Join(r.dir, "buffer.db"), more)
 	if err := os.WriteFile(r.file(), []byte(s), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -97,7 +97,7 @@ func (r *rig) writeSite() {
 	r.t.Helper()
 	var b strings.Builder
 	tenant, id, _ := strings.Cut(probeName, "/")
-	fmt.Fprintf(&b, "site: {id: %s, tenant: %s}\n", id, tenant)
+	fmt.Fprintf(&b, "site: {id: %s, tenant: %s}\ndiagnosis: {heartbeat: 0s}\n", id, tenant)
 	fmt.Fprintf(&b, "scope: {managed: [127.0.0.0/8]}\n")
 	fmt.Fprintf(&b, "credentials:\n  - {name: lan, snmp: {version: 2c, community: {file: %[1]s}}}\n"+
 		"  - {name: core, snmp: {version: 3, username: core, auth_protocol: SHA256, auth_password: {file: %[1]s}, priv_protocol: AES, priv_password: {file: %[1]s}}}\n",

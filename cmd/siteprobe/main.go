@@ -6,6 +6,8 @@
 //	siteprobe check-config   read the site file and name every mistake in it
 //	siteprobe poll           poll once and print the readings
 //	siteprobe status         what the daemon is doing
+//	siteprobe diagnose       what is broken between this site and the MSP
+//	siteprobe evidence       check what was recorded of outages
 //	siteprobe history        readings out of the local buffer
 //	siteprobe events         what happened, out of the local buffer
 //	siteprobe discover       look for devices now
@@ -115,6 +117,7 @@ func newRoot(siteFile string) *cobra.Command {
 		runCommand(p), checkConfigCommand(p), pollCommand(p), statusCommand(p),
 		historyCommand(p), eventsCommand(p),
 		incidentsCommand(p), maintenanceCommand(p), silenceCommand(p), slaCommand(p),
+		diagnoseCommand(p), evidenceCommand(p),
 		discoverCommand(p), adoptCommand(p), forgetCommand(p), inventoryCommand(p),
 		topologyCommand(p), whereCommand(p),
 		runbookCommand(p), testNotifyCommand(p),

@@ -68,6 +68,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	}
 	clock := host.NewClock(host.Config{DataDir: dataDir(site), Trust: site.Clock})
 	name := wire.Site{Tenant: site.Info.Tenant, Name: site.Info.ID}
+	cut := powerCut(site, clock.Now(), time.Now())
 
 	buf, err := buffer.Open(site.Buffer, buffer.Options{Probe: name.Probe(), Clock: boxClock{clock}, Log: log, Committed: committedLog(log)})
 	if err != nil {
@@ -88,6 +89,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	if d.jobs.memory, err = snmp.OpenMemory(filepath.Join(dataDir(site), "devices.json")); err != nil {
 		log.Warn("what was learned of devices", "error", err)
 	}
+	d.line = newLineWatch(d, site, cut)
 	d.jobs.book, d.jobs.sweeps = discovery.OpenRegistry(dataDir(site)), true
 	if d.jobs.topology, err = topology.OpenStore(topologyFile(site)); err != nil {
 		log.Warn("what was known of neighbours", "error", err)
@@ -124,6 +126,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	collecting.Go(func() { schedErr = sched.Run(ctx) })
 	d.receivers.apply(d.jobs.withAdopted(site), &d.jobs.kinds)
 	d.notices.apply(site)
+	d.line.apply(site)
 	adopted := make(chan struct{})
 	others.Go(func() { d.jobs.watchBook(serving, adopted) })
 
@@ -142,6 +145,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	sdNotify(log, daemon.SdNotifyStopping)
 	log.Info("siteprobe stops")
 	collecting.Wait()
+	d.line.stop()
 	socketsErr := d.jobs.close()
 	d.receivers.close()
 	stopWatching()
@@ -172,6 +176,7 @@ type appliance struct {
 
 	receivers *receivers
 	notices   *notices
+	line      *lineWatch
 
 	mu     sync.Mutex
 	site   *config.Site
@@ -198,7 +203,7 @@ func (d *appliance) schedule(site *config.Site) error {
 
 // startSender starts a sender; the function it returns asks it to stop.
 func (d *appliance) startSender(wg *sync.WaitGroup, cfg uplink.Config) (context.CancelFunc, error) {
-	opt := uplink.Options{Site: d.name, Buffer: d.buf, Transport: mqtt.New(mqtt.FromConfig(cfg)), Status: d.status, Log: d.log}
+	opt := uplink.Options{Site: d.name, Buffer: d.buf, Transport: mqtt.New(mqtt.FromConfig(cfg)), Status: d.status, Log: d.log, Lost: d.line.trigger}
 	if f := cfg.Format; f != uplink.FormatBlock {
 		codec, err := block.NewCodec()
 		if err != nil {
@@ -261,6 +266,7 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 		}
 		stopSending = next
 	}
+	d.line.apply(site)
 	d.log.Info("the site file is in force", "devices", len(site.Devices), "checks", len(site.Checks))
 	return stopSending
 }

@@ -32,6 +32,7 @@ func (d *appliance) serve(ctx context.Context, site *config.Site) {
 		_ = json.NewEncoder(w).Encode(d.status()) // the client has gone
 	})
 	d.serveIncidents(mux)
+	mux.HandleFunc("GET /diagnosis", d.line.serve)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	path := controlSocket(dataDir(site))
@@ -78,6 +79,7 @@ func (d *appliance) status() *wire.Status {
 		Devices: d.seen.devices(), Clock: wire.Clock{Sure: sure}, Incidents: d.openIncidents(), Trouble: []wire.Trouble{},
 	}
 	s.Devices.Found = int(d.jobs.found.Load())
+	s.Verdict = d.line.verdict()
 	if sender != nil {
 		s.Uplink = sender.State()
 	}

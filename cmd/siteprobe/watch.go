@@ -69,6 +69,13 @@ func watched(file, site *config.Site, book discovery.Book) (p incident.Plan) {
 		}
 		p.Sources = append(p.Sources, w)
 	}
+	for _, j := range site.Heartbeats.Jobs {
+		w := incident.Watched{Source: j.Source(), Name: j.Name, Kind: incident.KindHeartbeat, Owner: diagnosis.Customer, Severity: collectors.Error, Interval: site.Defaults.Interval}
+		if d, ok := site.Device(j.Device); ok {
+			w.Host, w.Owner = "device/"+d.Name, ownerOf(d.Owner)
+		}
+		p.Sources = append(p.Sources, w)
+	}
 	return p
 }
 

@@ -93,7 +93,7 @@ func (s *stage) stamp() collectors.Stamp { return collectors.Stamp(0).Add(time.S
 // sets makes other facts true for a time.
 func (s *stage) sets(d time.Duration, f func() []Fact) {
 	s.now = f
-	<-time.After(d) // of the bubble
+	wait(context.Background(), d)
 	synctest.Wait()
 }
 

@@ -298,7 +298,7 @@ func TestBounds(t *testing.T) {
 	// What is kept of ten thousand sources that come and go does not grow.
 	f.Apply(Plan{Sources: all[:10_000]})
 	at := minute
-	for round := range 40 {
+	for round := range 14 {
 		for i := range 10_000 {
 			b := batch(all[i].Source, at, round/3%2 == 0)
 			f.Observe(&b)

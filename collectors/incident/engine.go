@@ -109,12 +109,16 @@ func (e *Engine) Observe(b collectors.Batch) {
 	e.fold.Observe(&b)
 }
 
-// Verdict takes what diagnosis says of the line, and since when there is evidence.
-func (e *Engine) Verdict(v diagnosis.Verdict, first collectors.Stamp) {
+// Verdict takes what diagnosis says of the line, since when there is evidence, and the
+// name under which that is kept.
+func (e *Engine) Verdict(v diagnosis.Verdict, first collectors.Stamp, evidence string) {
 	now := e.opt.Clock.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fold.Verdict(v, first, now)
+	if r := e.fold.open[Line]; r != nil && evidence != "" {
+		r.Evidence = collectors.Clip(evidence, collectors.MaxText)
+	}
 }
 
 // Link says whether the box's own link is up.
@@ -122,16 +126,6 @@ func (e *Engine) Link(up bool, at collectors.Stamp) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fold.Link(up, at)
-}
-
-// Evidence ties evidence to an incident that is open.
-func (e *Engine) Evidence(id, hash string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r := e.fold.find(id); r != nil {
-		r.Evidence = collectors.Clip(hash, collectors.MaxText)
-		e.fresh = true
-	}
 }
 
 // Run lets time pass until ctx is done.

@@ -1,10 +1,12 @@
 package incident
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -286,4 +288,64 @@ func TestWindowOfManyDevices(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(w.Scope) {
 		t.Errorf("%d of %d came back", len(got), len(w.Scope))
 	}
+}
+
+// Everybody may call at once.
+func TestEngineConcurrently(t *testing.T) {
+	r := newRig(t)
+	var all []Watched
+	for i := range 20 {
+		all = append(all, device(fmt.Sprint(i)))
+	}
+	var wg sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	e := NewEngine(Options{Clock: r.clock, Dir: r.dir, Wiring: func() Wiring { return Wiring{} }, Add: func(collectors.Batch) {}})
+	wg.Go(func() { _ = e.Run(ctx) })
+	for n := range 4 {
+		wg.Go(func() {
+			for i := range 500 {
+				b := collectors.Batch{Source: fmt.Sprint("device/", i%20), At: hour + collectors.Stamp(i)*second, Outcome: collectors.Outcome{Result: collectors.Failed}}
+				e.Observe(b)
+				switch {
+				case i%50 == n:
+					e.Apply(Plan{Sources: all[n:]}, nil)
+				case i%51 == n:
+					e.Link(i%2 == 0, b.At)
+				case i%52 == n:
+					e.Incidents()
+					e.Maintenance()
+					e.Self("a", "b")
+				}
+			}
+		})
+	}
+	time.AfterFunc(100*time.Millisecond, stop)
+	wg.Wait()
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkObserve is a poll of a switch of 48 ports, two of which matter.
+func BenchmarkObserve(b *testing.B) {
+	var series []collectors.Series
+	for i := range 48 {
+		for _, m := range []string{"ifAdminStatus", "ifOperStatus", "ifHCInOctets", "ifHCOutOctets", "ifInErrors", "ifOutErrors", "ifInDiscards", "ifOutDiscards", "ifHighSpeed", "ifAlias", "ifMtu"} {
+			series = append(series, labelled(m, "device", "sw", "ifIndex", fmt.Sprint(i+1), "ifName", fmt.Sprint("Gi1/0/", i+1)))
+		}
+	}
+	x := newFigures("device/sw", series...)
+	for i := range x.values {
+		x.values[i] = 1
+	}
+	f := NewFold(Settings{Start: 1})
+	w := device("sw")
+	w.Ports = []string{"Gi1/0/1", "Gi1/0/48"}
+	f.Apply(Plan{Sources: []Watched{w}})
+	batch := x.batch(hour)
+	for b.Loop() {
+		batch.At += second
+		f.Observe(&batch)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(series)), "ns/reading")
 }

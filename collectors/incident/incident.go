@@ -89,7 +89,7 @@ type Incident struct {
 	Source   string   // the root: "device/core-sw1", "check/mail", "line"
 	Affected []string // all sources that it concerns, the root first; those behind it are unknown, not down
 	Runbook  string   // the card's name
-	Evidence string   // the hash of the evidence, if there is any
+	Evidence string   // the name under which evidence of it is kept (siteprobe evidence), if there is any
 	Silenced string   // who or what holds back notices: a silence's ID or a window's name; empty: nothing
 
 	First  collectors.Stamp // first evidence

@@ -49,6 +49,17 @@ func (n *Notifier) save() {
 	if n.opt.File == "" {
 		return
 	}
+	data, err := n.state()
+	if err == nil {
+		err = statefile.Replace(n.opt.File, data)
+	}
+	if err != nil && n.opt.Log != nil {
+		n.opt.Log.Warn("keeping what notices wait", "error", err)
+	}
+}
+
+// state is what the file is to hold.
+func (n *Notifier) state() ([]byte, error) {
 	s := state{Version: stateVersion, Notices: map[string]deskState{}}
 	n.mu.Lock()
 	now := n.opt.Clock.Now()
@@ -56,13 +67,7 @@ func (n *Notifier) save() {
 		s.Notices[l.cfg.Name] = l.desk.state(now, n.opt.Clock)
 	}
 	n.mu.Unlock()
-	data, err := json.Marshal(s)
-	if err == nil {
-		err = statefile.Replace(n.opt.File, data)
-	}
-	if err != nil && n.opt.Log != nil {
-		n.opt.Log.Warn("keeping what notices wait", "error", err)
-	}
+	return json.Marshal(s)
 }
 
 func agoOf(now collectors.Stamp, at []collectors.Stamp) (out []int64) {
@@ -101,18 +106,26 @@ func (n *Notifier) load() error {
 		return nil
 	}
 	data, err := statefile.Read(n.opt.File, maxState)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var s state
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
 	switch {
-	case err != nil:
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil:
+		err = n.restore(data)
+	}
+	if err != nil {
 		return fmt.Errorf("reading %s: %w", FileName, err)
-	case s.Version != stateVersion:
-		return fmt.Errorf("reading %s: it is of version %d, not %d", FileName, s.Version, stateVersion)
+	}
+	return nil
+}
+
+// restore takes up what a file holds.
+func (n *Notifier) restore(data []byte) error {
+	var s state
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	if s.Version != stateVersion {
+		return fmt.Errorf("it is of version %d, not %d", s.Version, stateVersion)
 	}
 	now := n.opt.Clock.Now()
 	for _, l := range n.lanes {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis"
+	"github.com/siteprobe/siteprobe/collectors/incident"
 )
 
 // Bounds of an agreement.
@@ -48,7 +49,7 @@ func (s *Service) Sources() []string {
 }
 
 // Line is the source of the line to the MSP and the internet.
-const Line = "line"
+const Line = incident.Line
 
 // ParseSource tells what a source is: "device" or "check" and its name, or "line".
 func ParseSource(s string) (kind, name string, err error) {

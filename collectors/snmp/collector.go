@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -66,7 +65,7 @@ type Collector struct {
 	changed cell      // ifTableLastChange at the last poll
 	told    string    // the other address that has been told of
 	// The empty tables that have been told of.
-	toldEmpty string
+	toldEmpty string // what was told of them, as a mark; empty: nothing
 	odd       string // the oddity that has been told of
 	engines   *Engines
 	memory    *Memory
@@ -125,8 +124,9 @@ func New(cfg Config, resolve Resolver, opts ...Option) (*Collector, error) {
 		c.kinds = builtInKinds()
 	}
 	if c.memory != nil {
-		if m, ok := c.memory.of(c.cfg.Device, c.cfg.Address); ok {
-			c.recall(m)
+		if r, ok := c.memory.of(c.cfg.Device, c.cfg.Address); ok {
+			c.recall(r.Manners)
+			c.toldEmpty = r.Empty
 		}
 	}
 	if c.cfg.Profile != nil {
@@ -357,22 +357,6 @@ func (c *Collector) tell(kind string, severity collectors.Severity, text string,
 		c.events, c.eventText = append(c.events, e), c.eventText+size
 	}
 }
-
-// tellEmpty tells which tables of its profile the device has nothing in, when that
-// is news. It is no fault: a profile is for a family, and not all of it has each.
-func (c *Collector) tellEmpty() {
-	empty := strings.Join(c.emptyTables(), ", ")
-	if empty == c.toldEmpty {
-		return
-	}
-	c.toldEmpty = empty
-	if empty != "" {
-		c.tell("snmp_empty_tables", collectors.Info, "profile "+c.plan.profile.Name+": the device has nothing in "+empty)
-	}
-}
-
-// emptyTables names the tables of the profile that the device has no reading in.
-func (c *Collector) emptyTables() []string { return c.layout.empty }
 
 // tellAddress tells once that a device answers from another address than it is
 // asked at.

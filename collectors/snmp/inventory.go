@@ -64,7 +64,7 @@ func (c *Collector) show() {
 	c.shown.mu.Lock()
 	defer c.shown.mu.Unlock()
 	if c.memory != nil && !reflect.DeepEqual(m, c.shown.manners) {
-		c.memory.note(c.cfg.Device, c.cfg.Address, m)
+		c.memory.note(c.cfg.Device, c.cfg.Address, func(r *remembered) { r.Manners = m })
 	}
 	c.shown.profile, c.shown.device, c.shown.manners = c.plan.profile, d, m
 }

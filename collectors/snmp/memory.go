@@ -28,6 +28,7 @@ type Memory struct {
 type remembered struct {
 	Address string  `json:"address"`
 	Manners Manners `json:"manners"`
+	Empty   string  `json:"empty,omitempty"` // see Collector.tellEmpty
 }
 
 const (
@@ -87,20 +88,27 @@ func (m *Memory) Keep(devices []string) {
 	}
 }
 
-func (m *Memory) of(device, address string) (Manners, bool) {
+func (m *Memory) of(device, address string) (remembered, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.devices[device]
-	return r.Manners, ok && r.Address == address
+	return r, ok && r.Address == address
 }
 
-func (m *Memory) note(device, address string, manners Manners) {
+// note changes what is remembered of a device.
+func (m *Memory) note(device, address string, change func(*remembered)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.devices[device]; known || len(m.devices) < maxRemembered {
-		m.devices[device] = remembered{address, manners}
-		m.changed = true
+	r, known := m.devices[device]
+	if !known && len(m.devices) >= maxRemembered {
+		return
 	}
+	if r.Address != address {
+		r = remembered{Address: address}
+	}
+	change(&r)
+	m.devices[device] = r
+	m.changed = true
 }
 
 // Run writes what was learned from time to time, and when ctx ends. It is not worth

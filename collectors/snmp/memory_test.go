@@ -11,8 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/snmp/pdu"
 	"github.com/siteprobe/siteprobe/collectors/snmp/snmptest"
+	"github.com/siteprobe/siteprobe/collectors/snmp/walkfile"
 )
 
 func memoryAt(t *testing.T, path string) *Memory {
@@ -114,7 +116,7 @@ func TestHostileMemory(t *testing.T) {
 	}
 	wild := Manners{Credential: "public", Version: "2c", MaxRepetitions: -5, MaxColumns: 1 << 40, ScalarsAtOnce: 1 << 30, OtherAddress: true,
 		Narrow: map[string][]string{"ifInOctets": {"x", "1.2.3", "-1"}, "nobody": {"1"}}}
-	b, err := json.Marshal(memoryFile{1, map[string]remembered{"sw1": {"127.0.0.1", wild}}})
+	b, err := json.Marshal(memoryFile{1, map[string]remembered{"sw1": {Address: "127.0.0.1", Manners: wild}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +138,59 @@ func TestHostileMemory(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	m := memoryAt(t, filepath.Join(t.TempDir(), "devices.json"))
 	for i := range maxRemembered + 10 {
-		m.note(fmt.Sprint(i), "a", Manners{})
+		m.note(fmt.Sprint(i), "a", func(*remembered) {})
 	}
 	if len(m.devices) != maxRemembered {
 		t.Errorf("%d devices", len(m.devices))
+	}
+}
+
+// TestEmptyTablesAreToldOnce: not by the collector that takes another's place, nor after a
+// restart.
+func TestEmptyTablesAreToldOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "devices.json")
+	m := memoryAt(t, path)
+	vars, problems, err := walkfile.Read(strings.NewReader("1.3.6.1.2.1.1.1.0|4|Linux TS-453A 4.2.8\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.8072.3.2.10\n" +
+		"1.3.6.1.4.1.24681.1.2.1.0|4|5.00 %\n1.3.6.1.4.1.24681.1.2.12.0|4|TS-453A\n"))
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	told := func() (out []collectors.Event) {
+		c := collectorOf(t, Config{Address: "127.0.0.1"}, WithKinds(builtInKinds()), WithMemory(m), Offline(vars))
+		for _, b := range mustPoll(t, c) {
+			for _, e := range b.Events {
+				if e.Kind == "snmp_empty_tables" {
+					out = append(out, e)
+				}
+			}
+		}
+		return out
+	}
+	es := told()
+	if len(es) != 1 || !strings.HasPrefix(es[0].Text, "profile qnap: the device has nothing in ") {
+		t.Fatalf("%+v", es)
+	}
+	if es := told(); len(es) > 0 {
+		t.Errorf("told again: %+v", es)
+	}
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	m = memoryAt(t, path)
+	if es := told(); len(es) > 0 {
+		t.Errorf("told again after a restart: %+v", es)
+	}
+}
+
+// TestEnumerate: no name is cut.
+func TestEnumerate(t *testing.T) {
+	names := []string{"interfaces", "pethPsePortTable", "hrStorageTable"}
+	for room, want := range map[int]string{
+		100: "interfaces, pethPsePortTable, hrStorageTable", 44: "interfaces, pethPsePortTable, hrStorageTable",
+		43: "interfaces, pethPsePortTable and 1 more", 30: "interfaces and 2 more", 10: "3 tables",
+	} {
+		if got := enumerate(names, room); got != want {
+			t.Errorf("%d: %q, want %q", room, got, want)
+		}
 	}
 }

@@ -239,6 +239,29 @@ func TestParents(t *testing.T) {
 	}
 }
 
+// TestRoot: a drawing does not begin at a device that has told nothing.
+func TestRoot(t *testing.T) {
+	link := func(a, b string) Link { return Link{A: End{Node: a}, B: End{Node: b}} }
+	node := func(id string, asked bool) Node { return Node{ID: id, Kind: KindDevice, Asked: asked} }
+	for name, c := range map[string]struct {
+		nodes []Node
+		links []Link
+		want  string
+	}{
+		"nothing":                        {nil, nil, ""},
+		"the first has not answered":     {[]Node{node("a", false), node("b", true), node("c", true)}, []Link{link("a", "b")}, "b"},
+		"nor has it links":               {[]Node{node("a", false), node("b", true), node("c", true)}, []Link{link("b", "c")}, "b"},
+		"one that answers without links": {[]Node{node("a", true), node("b", false), node("c", false)}, []Link{link("b", "c")}, "b"},
+		"none has links":                 {[]Node{node("a", false), node("b", true)}, nil, "b"},
+		"most links":                     {[]Node{node("a", true), node("b", true), node("c", true)}, []Link{link("a", "b"), link("b", "c")}, "b"},
+	} {
+		g := &Graph{Nodes: c.nodes, Links: c.links}
+		if got := g.Root(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestParseMAC(t *testing.T) {
 	for text, want := range map[string]string{
 		"00:1B:21:0a:00:01": "00:1b:21:0a:00:01", "0:1b:21:a:0:1": "00:1b:21:0a:00:01", "00-1b-21-0a-00-01": "00:1b:21:0a:00:01",

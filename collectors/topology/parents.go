@@ -68,7 +68,8 @@ func (g *Graph) distances(root string) (distance map[string]int, next map[string
 }
 
 // Root picks the node that a drawing begins at: the first of those preferred that has
-// links, or the device that most others are linked to.
+// links, or of the devices that have links the one that most others are linked to, one
+// that has answered itself before one that is only heard of.
 func (g *Graph) Root(prefer ...string) string {
 	count := map[string]int{}
 	for _, l := range g.Links {
@@ -80,12 +81,23 @@ func (g *Graph) Root(prefer ...string) string {
 			return id
 		}
 	}
-	best := ""
+	var best *Node
+	better := func(n *Node) bool {
+		if best == nil || (count[n.ID] > 0) != (count[best.ID] > 0) {
+			return best == nil || count[n.ID] > 0
+		}
+		if n.Asked != best.Asked {
+			return n.Asked
+		}
+		return count[n.ID] > count[best.ID]
+	}
 	for i := range g.Nodes {
-		n := &g.Nodes[i]
-		if n.Kind != KindSegment && (best == "" || count[n.ID] > count[best]) {
-			best = n.ID
+		if n := &g.Nodes[i]; n.Kind != KindSegment && better(n) {
+			best = n
 		}
 	}
-	return best
+	if best == nil {
+		return ""
+	}
+	return best.ID
 }

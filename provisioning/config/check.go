@@ -17,6 +17,7 @@ func (p *parsing) check(s *Site) {
 	p.section("scope", s.Scope)
 	p.section("defaults", s.Defaults)
 	p.section("topology", s.Topology)
+	p.section("diagnosis", s.Diagnosis)
 	p.section("clock", s.Clock)
 	p.section("buffer", s.Buffer)
 	p.section("uplink", s.Uplink)
@@ -62,8 +63,8 @@ func (p *parsing) check(s *Site) {
 			p.known(devices.node.item(i).get("parent"), join(devices.path(i), "parent"), []string{d.Parent}, devices, "device")
 		}
 	}
-	p.heartbeats(s, devices)
 	p.agreements(s, devices, checks)
+	p.heartbeats(s, devices)
 	p.notices(s)
 	p.incidents(s, devices)
 	p.inScope(s, devices, checks)

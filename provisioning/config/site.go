@@ -10,6 +10,7 @@ import (
 
 	"github.com/siteprobe/siteprobe/buffer"
 	"github.com/siteprobe/siteprobe/collectors/check"
+	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
 	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/host"
@@ -38,6 +39,7 @@ type Site struct {
 	Checks      []check.Config         `yaml:"checks"`
 	Agreements  []sla.Config           `yaml:"agreements"` // service levels
 	Topology    topology.Config        `yaml:"topology"`
+	Diagnosis   diagnosis.Config       `yaml:"diagnosis"`
 	Clock       host.ClockConfig       `yaml:"clock"`
 	Notices     []notify.Config        `yaml:"notices"`
 	Runbooks    string                 `yaml:"runbooks"` // the folder of the MSP's runbook cards, absolute
@@ -75,14 +77,15 @@ const DefaultRunbooks = "/etc/siteprobe/runbooks.d"
 // defaults is what applies where the site file says nothing.
 func defaults() Site {
 	return Site{
-		Info:     Info{Timezone: "UTC", Language: "en", Internet: InternetFull},
-		Profiles: DefaultProfiles,
-		Runbooks: DefaultRunbooks,
-		Defaults: Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
-		Topology: topology.DefaultConfig(),
-		Buffer:   buffer.DefaultConfig(),
-		Uplink:   uplink.DefaultConfig(),
-		Limits:   schedule.DefaultConfig(),
+		Info:      Info{Timezone: "UTC", Language: "en", Internet: InternetFull},
+		Profiles:  DefaultProfiles,
+		Runbooks:  DefaultRunbooks,
+		Defaults:  Defaults{Interval: time.Minute, Timeout: 3 * time.Second, Retries: 1},
+		Topology:  topology.DefaultConfig(),
+		Diagnosis: diagnosis.DefaultConfig(),
+		Buffer:    buffer.DefaultConfig(),
+		Uplink:    uplink.DefaultConfig(),
+		Limits:    schedule.DefaultConfig(),
 	}
 }
 
