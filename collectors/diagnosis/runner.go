@@ -40,7 +40,7 @@ type Options struct {
 // What light looks do not see is found by surveys, and believed when three agree. A
 // verdict rises after eight quick looks that are well and a look at everything that
 // finds nothing. Both are dated back to the first evidence. What fell three times
-// within an hour is flapping, and rises only after it was well for ten minutes.
+// within an hour, for the same reason, is flapping, and rises only after it was well for ten minutes.
 type Runner struct {
 	opt     Options
 	look    Looker
@@ -49,7 +49,7 @@ type Runner struct {
 	base    Baseline
 	turn    int
 	current state
-	falls   []collectors.Stamp // of the last hour
+	falls   []fall // of the last hour
 	series  *collectors.Schema
 
 	shared shared
@@ -74,6 +74,12 @@ type state struct {
 	verdict Verdict
 	first   collectors.Stamp
 	looked  collectors.Stamp // when everything was looked at last
+}
+
+// fall is when a verdict fell.
+type fall struct {
+	code Code
+	at   collectors.Stamp
 }
 
 // NewRunner makes a runner. It does nothing yet.
@@ -238,7 +244,7 @@ func (r *Runner) down(ctx context.Context) {
 func (r *Runner) steady(ctx context.Context) bool {
 	good, since := 1, r.opt.Now()
 	hold := time.Duration(0)
-	if len(r.falls) >= flapFalls {
+	if r.flaps() {
 		hold = flapHold
 	}
 	for good < riseAfter || r.opt.Now() < since.Add(hold) {
@@ -281,7 +287,7 @@ func (r *Runner) everything(ctx context.Context) ([]Fact, Verdict, collectors.St
 func (r *Runner) change(v Verdict, first, at collectors.Stamp, fs []Fact) {
 	was := r.current.verdict
 	if v.Bad() && !was.Bad() {
-		r.fell(first)
+		r.fell(v.Code, first)
 		r.opt.Records.begin(v, first)
 	}
 	kind := During
@@ -302,15 +308,26 @@ func (r *Runner) change(v Verdict, first, at collectors.Stamp, fs []Fact) {
 }
 
 // fell remembers falls of the last hour.
-func (r *Runner) fell(at collectors.Stamp) {
+func (r *Runner) fell(code Code, at collectors.Stamp) {
 	recent := r.falls[:0]
 	for _, f := range r.falls {
-		if f.Add(flapWindow) > at {
+		if f.at.Add(flapWindow) > at {
 			recent = append(recent, f)
 		}
 	}
-	r.falls = append(recent, at)
-	r.falls = r.falls[max(0, len(r.falls)-10):]
+	r.falls = append(recent, fall{code, at})
+	r.falls = r.falls[max(0, len(r.falls)-20):]
+}
+
+// flaps tells whether the verdict in force fell again and again.
+func (r *Runner) flaps() bool {
+	n := 0
+	for _, f := range r.falls {
+		if f.code == r.current.verdict.Code {
+			n++
+		}
+	}
+	return n >= flapFalls
 }
 
 // learn keeps what is usual.
