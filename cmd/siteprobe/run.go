@@ -112,6 +112,7 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	others.Go(func() { d.watchdog(serving) })
 	incidents.Go(func() { _ = engine.Run(watching) }) // it has no error
 	incidents.Go(func() { d.watchSelf(watching) })
+	incidents.Go(func() { d.line.watchCarrier(watching) })
 	others.Go(func() { clock.AskServers(serving, site.Clock.NTP, log) })
 	others.Go(func() { d.jobs.memory.Run(serving, log) })
 	stopSending, err := d.startSender(&senders, site.Uplink)

@@ -38,6 +38,7 @@ func watched(file, site *config.Site, book discovery.Book) (p incident.Plan) {
 	for _, d := range site.Devices {
 		parent[d.Parent] = true
 	}
+	gateway, _ := gatewayDevice(site)
 	for _, d := range site.Devices {
 		set := site.DeviceSettings(d)
 		if len(set.Credentials) == 0 && !d.Ping {
@@ -56,7 +57,7 @@ func watched(file, site *config.Site, book discovery.Book) (p incident.Plan) {
 		if d.Parent != "" {
 			w.Parents = []string{"device/" + d.Parent}
 		}
-		w.Ports = d.Watch
+		w.Ports, w.Gateway = d.Watch, d.Name == gateway.Name
 		p.Sources = append(p.Sources, w)
 	}
 	for _, c := range site.Checks {

@@ -115,6 +115,26 @@ func (w *lineWatch) running() *diagnosis.Runner {
 	return w.runner
 }
 
+// watchCarrier tells the engine of incidents, and the diagnosis, when the box's own port
+// loses its link and when it has one again, within a second.
+func (w *lineWatch) watchCarrier(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for was := true; ; {
+		if up, known := diagnosis.Carrier(); known && up != was {
+			was = up
+			w.d.log.Info("the box's own port", "link", up)
+			w.d.engine.Link(up, w.d.clock.Now())
+			w.trigger()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // changed hands a verdict on: an incident is made of it, or is over.
 func (w *lineWatch) changed(c diagnosis.Change) { w.d.engine.Verdict(c.Verdict, c.First, c.Evidence) }
 

@@ -115,10 +115,7 @@ func (e *Engine) Verdict(v diagnosis.Verdict, first collectors.Stamp, evidence s
 	now := e.opt.Clock.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.fold.Verdict(v, first, now)
-	if r := e.fold.open[Line]; r != nil && evidence != "" {
-		r.Evidence = collectors.Clip(evidence, collectors.MaxText)
-	}
+	e.fold.Verdict(v, first, evidence, now)
 }
 
 // Link says whether the box's own link is up.

@@ -1,11 +1,13 @@
 package incident
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis"
@@ -27,6 +29,9 @@ type Fold struct {
 	dark    bool                           // carrier has said that it is not
 	linkAt  collectors.Stamp               // since when
 	verdict diagnosis.Verdict              // the last
+	proof   string                         // the name of its evidence
+	guess   bool                           // the verdict is ours: the link is down, and nobody else has said so
+	settled time.Duration                  // see settling
 	wiring  Wiring
 	silent  func(*Incident) string // who holds back notices of it
 	rules   []*compiled
@@ -98,7 +103,7 @@ func (f *Fold) Apply(p Plan) {
 			f.leave(s)
 		}
 	}
-	f.rules = p.Config.all()
+	f.rules, f.settled = p.Config.all(), cmp.Or(p.Config.Settle, settling)
 	f.version, f.changed = f.version+1, f.now
 	clear(f.layouts)
 	f.keepPorts(was)
@@ -153,14 +158,19 @@ func (f *Fold) Link(up bool, at collectors.Stamp) {
 	f.advance(at)
 	if up != f.link {
 		f.link, f.linkAt = up, at
+		if up && f.guess {
+			f.guess, f.verdict = false, diagnosis.Verdict{Code: diagnosis.OK}
+			f.settleLine(at)
+		}
 		f.settleAll()
 	}
 }
 
-// Verdict takes what diagnosis says of the line; first is the first evidence for it.
-func (f *Fold) Verdict(v diagnosis.Verdict, first, now collectors.Stamp) {
+// Verdict takes what diagnosis says of the line; first is the first evidence for it,
+// and proof the name under which that is kept.
+func (f *Fold) Verdict(v diagnosis.Verdict, first collectors.Stamp, proof string, now collectors.Stamp) {
 	f.advance(now)
-	f.verdict = v
+	f.guess, f.verdict, f.proof = false, v, collectors.Clip(proof, collectors.MaxText)
 	f.settleLine(min(first, f.now))
 	f.settleAll()
 }
@@ -235,10 +245,17 @@ func (f *Fold) Tick(now collectors.Stamp) {
 	f.abandon()
 }
 
-// Take returns what has come up since the last time, in order.
+// Take returns what has come up since the last time, in order. An incident that was
+// opened meanwhile is told as it is now, with all that has turned out to be behind it.
 func (f *Fold) Take() (edges []Edge, changes []Change) {
 	edges, changes = f.edges, f.changes
 	f.edges, f.changes = nil, nil
+	for i := range changes {
+		r := f.find(changes[i].Incident.ID)
+		if changes[i].What == Open && r != nil {
+			changes[i].Incident, r.dirty = r.copy(), false
+		}
+	}
 	return edges, changes
 }
 
@@ -268,6 +285,7 @@ func (f *Fold) advance(at collectors.Stamp) { f.now = max(f.now, at) }
 
 func (f *Fold) settleAll() {
 	if !f.link && f.now-f.linkAt >= stamps(linkGrace) && !f.verdict.Bad() {
+		f.guess, f.proof = true, ""
 		f.verdict = diagnosis.Verdict{Code: diagnosis.LinkDown, Owner: diagnosis.Customer, Confidence: diagnosis.Probable,
 			Sentence: "The box's own network port has no link."}
 		f.settleLine(f.linkAt)

@@ -260,11 +260,11 @@ func TestOwnLinkDown(t *testing.T) {
 	alive = false
 	s.f.Link(false, s.now)
 	s.run(30 * minute)
-	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.LinkDown, Owner: diagnosis.Customer, Sentence: "No carrier."}, 20*minute, s.now)
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.LinkDown, Owner: diagnosis.Customer, Sentence: "No carrier."}, 20*minute, "proof", s.now)
 	s.run(60 * minute)
 	alive = true
 	s.f.Link(true, s.now)
-	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.OK}, s.now, s.now)
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.OK}, s.now, "proof", s.now)
 	s.run(90 * minute)
 	if fmt.Sprint(s.edgesTo(Down)) != "[line]" || s.count(Open) != 1 || s.count(Close) != 1 {
 		t.Errorf("down: %v\n%s", s.edgesTo(Down), s.show())
@@ -273,6 +273,52 @@ func TestOwnLinkDown(t *testing.T) {
 		if st, _ := s.f.State(w.Source); st != Up {
 			t.Errorf("%s is %s", w.Source, st)
 		}
+	}
+}
+
+// Nobody but the carrier has a say, as where diagnosis is off: the incident is over with
+// the link's being back.
+func TestOwnLinkAlone(t *testing.T) {
+	s := newSite(t, behindCore(3)...)
+	alive := true
+	s.up = func(string, collectors.Stamp) bool { return alive }
+	s.run(20 * minute)
+	alive = false
+	s.f.Link(false, s.now)
+	s.run(25 * minute)
+	alive = true
+	s.f.Link(true, s.now)
+	s.run(40 * minute)
+	if fmt.Sprint(s.edgesTo(Down)) != "[line]" || s.count(Open) != 1 || s.count(Close) != 1 {
+		t.Errorf("down: %v\n%s", s.edgesTo(Down), s.show())
+	}
+	if i := s.changes[0].Incident; i.Cause != string(diagnosis.LinkDown) || i.First != 20*minute {
+		t.Errorf("%+v", i)
+	}
+}
+
+// The gateway, polled often, is silent before diagnosis says that it is dead: it is no
+// second incident.
+func TestGatewayDies(t *testing.T) {
+	gw := device("gw")
+	gw.Gateway, gw.Interval = true, 5*time.Second
+	s := newSite(t, append(behindCore(3)[1:], gw)...)
+	s.every, s.offset["device/gw"] = 5*second, 0
+	alive := true
+	s.up = func(source string, _ collectors.Stamp) bool { return alive || source != "device/gw" }
+	s.run(20 * minute)
+	alive = false
+	s.run(20*minute + 40*second)
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.GatewayDown, Owner: diagnosis.Customer}, 20*minute, "proof", s.now)
+	s.run(30 * minute)
+	if fmt.Sprint(s.edgesTo(Down)) != "[line]" || s.count(Open) != 1 {
+		t.Errorf("down: %v\n%s", s.edgesTo(Down), s.show())
+	}
+	alive = true
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.OK}, s.now, "proof", s.now)
+	s.run(40 * minute)
+	if s.count(Open) != 1 || s.count(Close) != 1 {
+		t.Errorf("%s", s.show())
 	}
 }
 
@@ -287,16 +333,19 @@ func TestUplinkDies(t *testing.T) {
 	alive = false
 	died := s.now
 	s.run(21 * minute)
-	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.AccessDown, Owner: diagnosis.ISP, Sentence: "The line of the provider is down."}, died, s.now)
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.AccessDown, Owner: diagnosis.ISP, Sentence: "The line of the provider is down."}, died, "proof", s.now)
 	s.run(60 * minute)
 	if fmt.Sprint(s.edgesTo(Down)) != "[line check/m365]" || s.count(Open) != 1 {
 		t.Errorf("down: %v\n%s", s.edgesTo(Down), s.show())
+	}
+	if got := s.changes[0].Incident.Evidence; got != "proof" {
+		t.Errorf("it opens with the evidence %q", got)
 	}
 	if e := s.last["check/m365"]; e.Owner != diagnosis.ISP || e.Incident != s.changes[0].Incident.ID {
 		t.Errorf("%+v", e)
 	}
 	alive = true
-	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.OK}, s.now, s.now)
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.OK}, s.now, "proof", s.now)
 	s.run(90 * minute)
 	if s.count(Open) != 1 || s.count(Close) != 1 {
 		t.Errorf("%s", s.show())
@@ -467,7 +516,7 @@ func TestAnyOrder(t *testing.T) {
 			case 0:
 				s.f.Link(r.IntN(2) == 0, at)
 			case 1:
-				s.f.Verdict(diagnosis.Verdict{Code: codes[r.IntN(len(codes))], Owner: diagnosis.ISP}, at-collectors.Stamp(r.IntN(100_000)), at)
+				s.f.Verdict(diagnosis.Verdict{Code: codes[r.IntN(len(codes))], Owner: diagnosis.ISP}, at-collectors.Stamp(r.IntN(100_000)), "", at)
 			case 2:
 				s.f.Wiring(Wiring{Parents: map[string][]string{"device/gw": {"device/dev1"}, "device/dev1": {"device/core", "device/gw"}}}) // a circle, too
 			case 3:

@@ -31,6 +31,7 @@ type Watched struct {
 	Profile  string        // that its settings name
 	SNMP     bool          // of a device: it is to give readings by SNMP
 	Ports    []string      // of a device, that matter: uplinks, wan, or names of interfaces
+	Gateway  bool          // it is the site's way out: diagnosis has a say in whether it is down
 	Quiet    bool          // its edges are told, but it is nobody's incident: a PC that is switched off
 }
 
@@ -68,7 +69,7 @@ const (
 	polls        = 2                // in a row, before an edge
 	shortest     = 10 * time.Second // that a source is bad, however fast it is polled
 	margin       = 15 * time.Second // how much later than a child's first evidence a parent's answer shows that it lives
-	settling     = 3 * time.Minute  // up for so long, and an incident is over
+	settling     = 3 * time.Minute  // up for so long, and an incident is over; unless Config.Settle says otherwise
 	flapWindow   = time.Hour
 	flapMost     = 3                // downs in the window; one more is flapping
 	stable       = 30 * time.Minute // without a down, and flapping is over

@@ -46,6 +46,8 @@ type Config struct {
 	Rules   []Rule `yaml:"rules"`
 	Absence []Rule `yaml:"absence"`
 	Builtin *bool  `yaml:"builtin"` // nil: the built-in rules hold too; a rule of the same name replaces one
+	// Settle is how long all is well before an incident is over; 0: 3 minutes.
+	Settle time.Duration `yaml:"settle"`
 }
 
 // Bounds of rules.
@@ -56,6 +58,9 @@ const (
 
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {
+	if c.Settle != 0 && (c.Settle < shortest || c.Settle > stable) {
+		return errors.New("settle: must be between 10s and 30m")
+	}
 	if len(c.Rules) > maxRules || len(c.Absence) > maxRules {
 		return fmt.Errorf("rules: there are more than %d", maxRules)
 	}

@@ -66,6 +66,9 @@ func (f *Fold) describe(s *source) {
 		if r.Summary == "" {
 			r.Summary = "The line is down: " + string(f.verdict.Code) + "."
 		}
+		if f.proof != "" {
+			r.Evidence = f.proof
+		}
 	case s.flaps(f.now):
 		r.Kind, r.Cause = KindFlapping, string(KindFlapping)
 	}
@@ -74,7 +77,7 @@ func (f *Fold) describe(s *source) {
 		r.Summary = fmt.Sprintf("%s comes and goes: down more than %d times in an hour.", s.title(), flapMost)
 	}
 	r.Runbook = r.Cause
-	if was.Kind != r.Kind || was.Cause != r.Cause || was.Owner != r.Owner || was.Severity != r.Severity {
+	if was.Kind != r.Kind || was.Cause != r.Cause || was.Owner != r.Owner || was.Severity != r.Severity || was.Evidence != r.Evidence {
 		r.dirty = true
 	}
 }
@@ -125,7 +128,7 @@ func (f *Fold) attend(s *source) {
 		}
 	}
 	switch {
-	case r.over != 0 && f.now-r.over >= stamps(settling) && (len(s.downs) < 2 || f.now-max(r.over, s.downs[len(s.downs)-1]) >= stamps(stable)):
+	case r.over != 0 && f.now-r.over >= stamps(f.settled) && (len(s.downs) < 2 || f.now-max(r.over, s.downs[len(s.downs)-1]) >= stamps(stable)):
 		if r.Opened == 0 || len(s.downs) < 2 || f.may(s) {
 			f.finish(s, r.over, "")
 		}

@@ -70,7 +70,7 @@ func (f *Fold) hide(s *source, x findings, why, by string) {
 	if s.state == Down || x.bad == 0 {
 		at = f.now
 	}
-	if s.own != nil && why == WhyParent && s.state == Down && f.together(s, f.bearer(by)) {
+	if s.own != nil && s.state == Down && f.together(s, f.bearer(by)) {
 		f.merge(s, by)
 	}
 	if s.state == Unknown {
@@ -207,11 +207,11 @@ func (f *Fold) alone(s *source, x findings) bool {
 	if f.now < stamps(bootTime) {
 		return false
 	}
+	if (s.Host == Line || s.Gateway) && f.now-s.held < stamps(verdictTime) {
+		return false // it takes diagnosis so long to say that the line is down
+	}
 	if f.now-s.held >= stamps(3*s.interval()+margin) {
 		return true // whatever the others wait for
-	}
-	if s.Host == Line && f.now-s.held < stamps(verdictTime) {
-		return false // it takes diagnosis so long to say that the line is down
 	}
 	for _, group := range [][]string{s.Watched.Parents, f.wiring.Parents[s.Source], {s.Host}} {
 		lives, watched, wait := false, false, stamps(margin)
