@@ -2,8 +2,9 @@
 // mosquitto, built and started by the tests, killed by them at random moments, and
 // held against what the tests themselves saw. It holds tests only.
 //
-//	go test ./cmd/e2e                                  some two minutes
+//	go test ./cmd/e2e                                  some four minutes
 //	go test ./cmd/e2e -run Script                      the command line alone
+//	go test ./cmd/e2e -run Incidents -v                a minute and a half
 //	go test ./cmd/e2e -run Kill -v                     with the summaries
 //	SITEPROBE_TORTURE=1 go test ./cmd/e2e -run Kill    100 kills instead of 20
 //	SITEPROBE_SEED=7 go test ./cmd/e2e -run Kill       the same choices again
@@ -31,6 +32,11 @@
 // TestKillInforms kills a probe that receives informs, which net-snmp's snmptrap sends
 // without pause: none that was acknowledged is missing. TestReceivers and
 // TestSocketActivation start and stop receivers by the site file and by systemd.
+//
+// TestIncidents breaks sites of package sitetest (it takes root) and asks what the hub,
+// the box, the LAN and the service level were told: the switch that 40 devices are behind;
+// a device, with the probe killed in the middle; the line, in three ways. With
+// SITEPROBE_TORTURE it does so at a customer's pace.
 //
 // TestOutage lets a site come back after ten minutes without a broker, over a slow
 // line: live readings must be stored at once and the backlog behind them.

@@ -198,6 +198,9 @@ func readHistory(ctx context.Context, site *config.Site) (*sla.History, error) {
 func pace(site *config.Site) sla.Resolutions {
 	return func(source string) time.Duration {
 		kind, name, _ := strings.Cut(source, "/")
+		if source == sla.Line {
+			return site.Diagnosis.Resolution()
+		}
 		if d, ok := site.Device(name); ok && kind == "device" {
 			return site.DeviceSettings(d).Interval
 		}

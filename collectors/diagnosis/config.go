@@ -68,6 +68,10 @@ func DefaultConfig() Config {
 	}
 }
 
+// Resolution is how much later than it happened a change of the line may be seen at most,
+// when it is seen: between two light looks, or two of them while the line is down.
+func (c Config) Resolution() time.Duration { return max(c.Heartbeat, whileDown) }
+
 const maxTargets = 8
 
 // Validate reports the first setting that cannot work.

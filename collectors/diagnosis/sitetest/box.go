@@ -52,6 +52,9 @@ func (b *Box) Role(role string, args ...string) (*exec.Cmd, error) {
 // of a name) is for [Box.Role] or [Box.Command].
 func (b *Box) Do(fn func() error) error { return b.s.ns[nsBox].do(fn) }
 
+// OnServer calls fn in the namespace of the LAN's server, as [Box.Do] does in the box's.
+func (s *Site) OnServer(fn func() error) error { return s.ns[nsServer].do(fn) }
+
 // Ping sends one echo request from the box and returns who answered it: the target,
 // or the router at which its TTL ended (0: the usual TTL). An error is that nobody
 // has in time, or that somebody says it is unreachable.

@@ -1,10 +1,14 @@
 package sitetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // hub is a siteprobe-hub beside the broker.
@@ -15,7 +19,7 @@ type hub struct {
 }
 
 // StartHub runs a siteprobe-hub (its path) beside the broker, with its data in
-// [Site.HubData]. HubStall stops it. It is started anew whenever the broker is.
+// [Site.HubData] and its page for [Site.HubPage]. HubStall stops it. It is started anew whenever the broker is.
 func (s *Site) StartHub(binary string) error {
 	files, err := s.pki.client("hub")
 	if err != nil {
@@ -34,11 +38,25 @@ func (s *Site) StartHub(binary string) error {
 	return nil
 }
 
+const hubHTTP = "127.0.0.1:8090"
+
+// HubPage is a client of the hub's page, which is at any http URL of the host 127.0.0.1.
+func (s *Site) HubPage() *http.Client {
+	dial := func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+		err = s.ns[nsInternet].do(func() error {
+			c, err = (&net.Dialer{}).DialContext(ctx, "tcp", hubHTTP)
+			return err
+		})
+		return c, err
+	}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+}
+
 // HubData is where the hub keeps what it has received. It is gone after Close.
 func (s *Site) HubData() string { return filepath.Join(s.dir, "hub") }
 
 func (s *Site) runHub(h *hub) (err error) {
-	h.run, err = s.ns[nsInternet].start(s.log, h.binary, "run", "--data", s.HubData(), "--http", "",
+	h.run, err = s.ns[nsInternet].start(s.log, h.binary, "run", "--data", s.HubData(), "--http", hubHTTP,
 		"--broker", fmt.Sprintf("mqtts://%s:%d", s.Broker.V4, brokerPort),
 		"--broker-ca", h.files.CA, "--broker-cert", h.files.Cert, "--broker-key", h.files.Key)
 	return err
