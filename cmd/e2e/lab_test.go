@@ -19,7 +19,6 @@ import (
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis/sitetest"
 	"github.com/siteprobe/siteprobe/collectors/incident"
-	"github.com/siteprobe/siteprobe/uplink/wire"
 )
 
 // lab is a site with a probe in it, and its MSP's hub.
@@ -249,14 +248,6 @@ func (l *lab) atBox(all bool) (out []labIncident) {
 		}
 		out = append(out, x)
 	}
-}
-
-// status asks the probe.
-func (l *lab) status() (s wire.Status) {
-	l.t.Helper()
-	out, _, _ := run(l.t, "siteprobe", "status", "--json", "-c", l.siteFile())
-	_ = json.Unmarshal([]byte(out), &s) // what cannot be read says nothing
-	return s
 }
 
 // listener hears notices in the LAN's server.
