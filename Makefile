@@ -75,6 +75,7 @@ torture:
 	  FuzzReadMessage:collectors/snmp/pdu FuzzResponse:collectors/snmp FuzzCollect:collectors/snmp \
 	  FuzzProfile:collectors/snmp/profile FuzzExporter:collectors/snmp/profile/exporter \
 	  FuzzReadEngine:collectors/snmp/pdu FuzzTrap:collectors/trap FuzzSyslog:collectors/syslog \
+	  FuzzExposition:collectors/check FuzzLDAPAnswer:collectors/check \
 	  FuzzStore:collectors/topology FuzzRegistry:collectors/discovery FuzzCard:collectors/runbook FuzzState:collectors/notify; do \
 	  echo "fuzzing $${x%%:*} for $(FUZZTIME)"; \
 	  go test -run '^$$' -fuzz "^$${x%%:*}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -timeout 6h ./$${x#*:} || exit 1; \

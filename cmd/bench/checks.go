@@ -109,7 +109,7 @@ func measureChecks(ctx context.Context, dir, name string, length time.Duration, 
 // site writes a site file with checks of all kinds.
 func (s *services) site(db string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "site: {id: checks, tenant: bench}\nscope: {managed: [127.0.0.0/8]}\ndefaults: {interval: %v, timeout: 3s}\nbuffer: {path: %q}\nchecks:\n", checksInterval, db)
+	fmt.Fprintf(&b, "site: {id: checks, tenant: bench, internet: none}\ndiagnosis: {heartbeat: 0s}\nscope: {managed: [127.0.0.0/8]}\ndefaults: {interval: %v, timeout: 3s}\nbuffer: {path: %q}\nchecks:\n", checksInterval, db)
 	kinds := []string{
 		fmt.Sprintf("tcp: {address: %q}", s.TCP), fmt.Sprintf("http: {url: %q}", s.HTTP), fmt.Sprintf("http: {url: %q, insecure: true}", s.TLS),
 		fmt.Sprintf("dns: {server: %q, name: a.bench}", s.DNS), fmt.Sprintf("banner: {protocol: smtp, address: %q}", s.SMTP),

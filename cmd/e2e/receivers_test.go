@@ -107,10 +107,10 @@ func TestReceivers(t *testing.T) {
 		t.Errorf("status says %s", out)
 	}
 
-	// Another device: the receivers are others, and their sockets the same.
+	// Another device: the receivers go on, and know its name.
 	r.reload(both + "devices: [{name: gw, address: 127.0.0.1, ping: true}]\n")
 	in.send(false)
-	r.awaitStatus("the new one receives", func(s *wire.Status) bool { return len(s.Receivers) == 2 && s.Receivers[0].Events == 1 })
+	r.awaitStatus("they go on", func(s *wire.Status) bool { return len(s.Receivers) == 2 && s.Receivers[0].Events == 2 })
 	// None, and a port that another has.
 	r.reload("")
 	r.awaitStatus("none is left", func(s *wire.Status) bool { return len(s.Receivers) == 0 })

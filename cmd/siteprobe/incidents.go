@@ -20,6 +20,7 @@ import (
 	"github.com/siteprobe/siteprobe/buffer/store"
 	"github.com/siteprobe/siteprobe/collectors"
 	"github.com/siteprobe/siteprobe/collectors/incident"
+	"github.com/siteprobe/siteprobe/collectors/runbook"
 	"github.com/siteprobe/siteprobe/provisioning/config"
 	"github.com/siteprobe/siteprobe/uplink/wire"
 )
@@ -356,5 +357,11 @@ func (l *incidentList) show(w io.Writer, id string) error {
 	if more := x.Count - len(x.Affected); more > 0 {
 		row(" ", fmt.Sprintf("and %d more", more))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	cards, _ := runbook.Open(l.site.Runbooks, l.site.Info.Language) // check-config names what is wrong with them
+	card := cards.Card(cardVars(l.site.Info), x.Runbook, x.Cause, x.Kind)
+	_, err := fmt.Fprintf(w, "\n%s", card.Text(textWidth()))
+	return err
 }

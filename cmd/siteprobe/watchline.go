@@ -57,7 +57,7 @@ func (d *appliance) current() *config.Site {
 
 // apply starts the diagnosis of a site, in the place of the one before.
 func (w *lineWatch) apply(site *config.Site) {
-	w.stop()
+	was := w.stop()
 	if site.Diagnosis.Heartbeat == 0 {
 		return
 	}
@@ -72,7 +72,7 @@ func (w *lineWatch) apply(site *config.Site) {
 	gateway, _ := gatewayDevice(site)
 	in.Peers = func(context.Context) (int, int) { return d.seen.peers(gateway.Name, time.Now()) }
 	p := diagnosis.New(site.Diagnosis, diagnosisContract(site), in)
-	r := diagnosis.NewRunner(p, diagnosis.Options{Config: site.Diagnosis, Now: d.clock.Now, Emit: d.buf.Add, Changed: w.changed, Store: w.store, Records: w.records, Log: d.log})
+	r := diagnosis.NewRunner(p, diagnosis.Options{Config: site.Diagnosis, Now: d.clock.Now, Emit: d.buf.Add, Changed: w.changed, Was: was, Store: w.store, Records: w.records, Log: d.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	w.mu.Lock()
@@ -84,16 +84,22 @@ func (w *lineWatch) apply(site *config.Site) {
 	}()
 }
 
-// stop ends the diagnosis and waits for it.
-func (w *lineWatch) stop() {
+// stop ends the diagnosis, waits for it, and gives the verdict that was in force, if
+// there was one.
+func (w *lineWatch) stop() (was diagnosis.Change) {
 	w.mu.Lock()
-	cancel, done := w.cancel, w.done
+	runner, cancel, done := w.runner, w.cancel, w.done
 	w.runner, w.cancel = nil, nil
 	w.mu.Unlock()
-	if cancel != nil {
-		cancel()
-		<-done
+	if runner == nil {
+		return was
 	}
+	cancel()
+	<-done
+	if v, first := runner.Verdict(); v.Sentence != "" {
+		was = diagnosis.Change{Verdict: v, First: first}
+	}
+	return was
 }
 
 // trigger asks for a look now.

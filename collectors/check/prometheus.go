@@ -121,7 +121,7 @@ func newPrometheus(cfg Prometheus, own []collectors.Label, dialer Dialer, now fu
 		f := &fetch{cfg: cfg.http(), origin: u, opener: &opener{dialer: dialer, now: now, insecure: cfg.Insecure}}
 		f.accept = func(status int) bool { return status == 200 }
 		f.take = func(r *reading, body io.Reader) error {
-			s := scrape{pickers: pickers, own: own, seen: map[string]bool{}}
+			s := newScrape(pickers, own)
 			if err := s.read(body); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
 )
@@ -90,7 +91,7 @@ func TestPrometheusOfManySeries(t *testing.T) {
 		}
 	}))
 	t.Cleanup(s.Close)
-	cfg := Config{Labels: map[string]string{"room": strings.Repeat("y", 200)}, Prometheus: &Prometheus{URL: s.URL, Metrics: []Pick{{Name: "m.*"}}}}
+	cfg := Config{Timeout: time.Minute, Labels: map[string]string{"room": strings.Repeat("y", 200)}, Prometheus: &Prometheus{URL: s.URL, Metrics: []Pick{{Name: "m.*"}}}}
 	c := mustNew(t, cfg, &scope{}, Options{})
 	for range 3 {
 		round.Add(1)
@@ -127,7 +128,7 @@ func TestExpositions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := scrape{pickers: []picker{p}, seen: map[string]bool{}}
+		s := newScrape([]picker{p}, nil)
 		got := ""
 		if err := s.read(strings.NewReader(test.text)); err != nil {
 			got = err.Error()
@@ -145,7 +146,7 @@ func FuzzExposition(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := scrape{pickers: []picker{p}, seen: map[string]bool{}}
+		s := newScrape([]picker{p}, nil)
 		if err := s.read(strings.NewReader(text)); err != nil && !isDown(err) {
 			t.Errorf("%v is no finding", err)
 		}

@@ -29,12 +29,22 @@ const (
 type scrape struct {
 	pickers []picker
 	own     []collectors.Label // labels of the check, whose names samples cannot have
+	parser  expfmt.TextParser
+	metrics map[string]bool // of the check, whose names samples cannot have either
 
 	samples int // that were there
 	taken   []sample
 	octets  int // of their names and labels
 	left    int // that were asked for and did not fit
 	seen    map[string]bool
+}
+
+func newScrape(pickers []picker, own []collectors.Label) *scrape {
+	s := &scrape{pickers: pickers, own: own, parser: expfmt.NewTextParser(model.UTF8Validation), metrics: map[string]bool{}, seen: map[string]bool{}}
+	for _, m := range prometheusMetrics() {
+		s.metrics[m.name] = true
+	}
+	return s
 }
 
 var errExposition = because("not Prometheus's text format")
@@ -81,8 +91,7 @@ func (s *scrape) line(line []byte) error {
 	if !slices.ContainsFunc(s.pickers, func(p picker) bool { return p.name.MatchString(name) }) {
 		return nil
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(append(bytes.Clone(line), '\n')))
+	families, err := s.parser.TextToMetricFamilies(bytes.NewReader(append(bytes.Clone(line), '\n')))
 	if err != nil {
 		return errExposition
 	}
@@ -123,7 +132,7 @@ func (s *scrape) take(name string, labels []collectors.Label, value float64) {
 	if !slices.ContainsFunc(s.pickers, func(p picker) bool { return p.takes(name, labels) }) {
 		return
 	}
-	fine := len(labels)+len(s.own) <= collectors.MaxLabels && !ownMetric(name)
+	fine := len(labels)+len(s.own) <= collectors.MaxLabels && !s.metrics[name]
 	for i, l := range labels {
 		if slices.ContainsFunc(s.own, func(o collectors.Label) bool { return o.Name == l.Name }) {
 			labels[i].Name = "exported_" + l.Name // as Prometheus does
@@ -145,11 +154,6 @@ func (s *scrape) take(name string, labels []collectors.Label, value float64) {
 		v = collectors.Value{} // there is a series, and nothing to say about it
 	}
 	s.taken = append(s.taken, sample{m, v})
-}
-
-// ownMetric tells whether the check has series of that name itself.
-func ownMetric(name string) bool {
-	return slices.ContainsFunc(prometheusMetrics(), func(m metric) bool { return m.name == name })
 }
 
 func (s *scrape) record(r *reading) {

@@ -64,7 +64,7 @@ func TestEvidenceReplays(t *testing.T) {
 func TestEveryFlippedByte(t *testing.T) {
 	r, key := recorder(t)
 	b := outage(t, r, 1)
-	step := 41
+	step := 211
 	if os.Getenv("SITEPROBE_TORTURE") != "" {
 		step = 1
 	}

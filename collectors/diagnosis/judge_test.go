@@ -292,7 +292,7 @@ func random(r *rand.Rand) []Fact {
 
 func TestProperties(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	n := 2_000
+	n := 1_000
 	if os.Getenv("SITEPROBE_TORTURE") != "" {
 		n = 100_000
 	}

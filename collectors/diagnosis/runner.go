@@ -28,6 +28,7 @@ type Options struct {
 	Now     func() collectors.Stamp
 	Emit    func(collectors.Batch) // takes each look, as a batch of the source [Source]; nil: nobody
 	Changed func(Change)           // takes the first verdict and each change; nil: nobody. It must not block for long.
+	Was     Change                 // the verdict in force, of a runner before this one; empty: none
 	Store   *Store                 // keeps the baseline; nil: it is forgotten
 	Records *Recorder              // keeps evidence; nil: there is none
 	Log     *slog.Logger           // nil: silent
@@ -40,7 +41,7 @@ type Options struct {
 // What light looks do not see is found by surveys, and believed when three agree. A
 // verdict rises after eight quick looks that are well and a look at everything that
 // finds nothing. Both are dated back to the first evidence. What fell three times
-// within an hour is flapping, and rises only after it was well for ten minutes.
+// within an hour, for the same reason, is flapping, and rises only after it was well for ten minutes.
 type Runner struct {
 	opt     Options
 	look    Looker
@@ -49,8 +50,8 @@ type Runner struct {
 	base    Baseline
 	turn    int
 	current state
-	told    bool               // that somebody was told of a verdict
-	falls   []collectors.Stamp // of the last hour
+	told    bool   // somebody knows the verdict in force
+	falls   []fall // of the last hour
 	series  *collectors.Schema
 
 	shared shared
@@ -77,6 +78,12 @@ type state struct {
 	looked  collectors.Stamp // when everything was looked at last
 }
 
+// fall is when a verdict fell.
+type fall struct {
+	code Code
+	at   collectors.Stamp
+}
+
 // NewRunner makes a runner. It does nothing yet.
 func NewRunner(look Looker, opt Options) *Runner {
 	if opt.Log == nil {
@@ -84,6 +91,9 @@ func NewRunner(look Looker, opt Options) *Runner {
 	}
 	r := &Runner{opt: opt, look: look, log: opt.Log, trigger: make(chan struct{}, 1), series: schema()}
 	r.current.verdict = Verdict{Code: OK, Owner: Nobody, Confidence: Unsure}
+	if opt.Was.Verdict.Code != "" {
+		r.current.verdict, r.current.first, r.told = opt.Was.Verdict, opt.Was.First, true
+	}
 	if opt.Store != nil {
 		r.base = opt.Store.Baseline()
 	}
@@ -106,7 +116,9 @@ func (r *Runner) Run(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	r.survey(ctx)
+	if !r.current.verdict.Bad() {
+		r.survey(ctx)
+	}
 	for ctx.Err() == nil {
 		if r.current.verdict.Bad() {
 			r.down(ctx)
@@ -181,8 +193,8 @@ func (r *Runner) survey(ctx context.Context) {
 	}
 	if v.Code == r.current.verdict.Code {
 		r.current.verdict = v
-		r.tell(Change{Verdict: v, First: at}, r.told)
 		r.learn(fs, v)
+		r.tell(Change{v, at, ""})
 		return
 	}
 	if !v.Bad() { // it only stands out, or is over
@@ -240,7 +252,7 @@ func (r *Runner) down(ctx context.Context) {
 func (r *Runner) steady(ctx context.Context) bool {
 	good, since := 1, r.opt.Now()
 	hold := time.Duration(0)
-	if len(r.falls) >= flapFalls {
+	if r.flaps() {
 		hold = flapHold
 	}
 	for good < riseAfter || r.opt.Now() < since.Add(hold) {
@@ -283,7 +295,7 @@ func (r *Runner) everything(ctx context.Context) ([]Fact, Verdict, collectors.St
 func (r *Runner) change(v Verdict, first, at collectors.Stamp, fs []Fact) {
 	was := r.current.verdict
 	if v.Bad() && !was.Bad() {
-		r.fell(first)
+		r.fell(v.Code, first)
 		r.opt.Records.begin(v, first)
 	}
 	kind := During
@@ -298,27 +310,41 @@ func (r *Runner) change(v Verdict, first, at collectors.Stamp, fs []Fact) {
 	r.current.verdict, r.current.first = v, first
 	r.publish()
 	r.log.Info("the line", "verdict", string(v.Code), "owner", string(v.Owner), "confidence", string(v.Confidence), "was", string(was.Code), "why", v.Sentence)
-	r.tell(Change{v, first, name}, v.Code == was.Code && v.Owner == was.Owner)
+	if v.Code != was.Code || v.Owner != was.Owner {
+		r.told = false
+	}
+	r.tell(Change{v, first, name})
 }
 
-// tell hands a verdict on, unless it is known.
-func (r *Runner) tell(c Change, known bool) {
-	if r.opt.Changed != nil && !known {
-		r.told = true
+// tell tells a verdict, unless it is known.
+func (r *Runner) tell(c Change) {
+	if !r.told && r.opt.Changed != nil {
 		r.opt.Changed(c)
 	}
+	r.told = true
 }
 
 // fell remembers falls of the last hour.
-func (r *Runner) fell(at collectors.Stamp) {
+func (r *Runner) fell(code Code, at collectors.Stamp) {
 	recent := r.falls[:0]
 	for _, f := range r.falls {
-		if f.Add(flapWindow) > at {
+		if f.at.Add(flapWindow) > at {
 			recent = append(recent, f)
 		}
 	}
-	r.falls = append(recent, at)
-	r.falls = r.falls[max(0, len(r.falls)-10):]
+	r.falls = append(recent, fall{code, at})
+	r.falls = r.falls[max(0, len(r.falls)-20):]
+}
+
+// flaps tells whether the verdict in force fell again and again.
+func (r *Runner) flaps() bool {
+	n := 0
+	for _, f := range r.falls {
+		if f.code == r.current.verdict.Code {
+			n++
+		}
+	}
+	return n >= flapFalls
 }
 
 // learn keeps what is usual.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,14 +55,17 @@ type stage struct {
 	changes []told
 	batches int
 	start   time.Time
-	now     func() []Fact
+	now     atomic.Pointer[func() []Fact]
 }
+
+func (s *stage) makes(f func() []Fact) { s.now.Store(&f) }
 
 func play(t *testing.T, records *Recorder, do func(s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{start: time.Now(), now: healthy}
-		s.site = &fakeSite{facts: func() []Fact { return s.now() }}
+		s := &stage{start: time.Now()}
+		s.makes(healthy)
+		s.site = &fakeSite{facts: func() []Fact { return (*s.now.Load())() }}
 		store, err := OpenStore(filepath.Join(t.TempDir(), "diagnosis.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -79,10 +83,10 @@ func play(t *testing.T, records *Recorder, do func(s *stage)) {
 		go func() { s.runner.Run(ctx); close(done) }()
 		time.Sleep(5 * time.Minute) // it is accepted
 		synctest.Wait()
-		if len(s.changes) != 1 || s.changes[0].change.Verdict.Code != OK || s.runner.Baseline().Good < acceptance {
+		if n := len(s.changes); n != 1 || s.changes[0].change.Verdict.Code != OK || s.runner.Baseline().Good < acceptance {
 			t.Fatalf("a healthy site: %+v, %+v", s.changes, s.runner.Baseline())
 		}
-		s.changes = nil // that all is well is told once
+		s.changes = nil
 		do(s)
 		cancel()
 		<-done
@@ -93,7 +97,7 @@ func (s *stage) stamp() collectors.Stamp { return collectors.Stamp(0).Add(time.S
 
 // sets makes other facts true for a time.
 func (s *stage) sets(d time.Duration, f func() []Fact) {
-	s.now = f
+	s.makes(f)
 	wait(context.Background(), d)
 	synctest.Wait()
 }
@@ -132,7 +136,7 @@ func TestFallsAndRises(t *testing.T) {
 func TestTriggerIsQuick(t *testing.T) {
 	play(t, nil, func(s *stage) {
 		broken := s.stamp()
-		s.now = accessDown
+		s.makes(accessDown)
 		s.runner.Trigger()
 		s.sets(2*time.Minute, accessDown)
 		if len(s.changes) != 1 || s.changes[0].at > broken.Add(30*time.Second) || s.changes[0].change.First > broken.Add(time.Second) {
@@ -147,7 +151,7 @@ func TestBlips(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for range 200 {
 			if r.IntN(2) == 0 {
-				s.now = accessDown
+				s.makes(accessDown)
 				s.runner.Trigger()
 			}
 			s.sets(time.Duration(r.IntN(9900))*time.Millisecond, accessDown)
@@ -216,6 +220,26 @@ func TestPolicy(t *testing.T) {
 		<-done
 		if len(changes) != 1 || changes[0].Verdict.Code != OK || len(r.Baseline().Policy) == 0 {
 			t.Errorf("%+v, %+v", changes, r.Baseline())
+		}
+	})
+}
+
+// TestTakesOver: another runner goes on where the one before has ended.
+func TestTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var changes []Change
+		was := Judge(accessDown(), base(), contract())
+		r := NewRunner(&fakeSite{facts: healthy}, Options{Config: DefaultConfig(), Now: func() collectors.Stamp { return collectors.Stamp(0).Add(time.Since(start)) },
+			Was: Change{Verdict: was}, Changed: func(c Change) { changes = append(changes, c) }})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.Run(ctx); close(done) }()
+		time.Sleep(2 * time.Minute)
+		cancel()
+		<-done
+		if len(changes) != 1 || changes[0].Verdict.Code != OK {
+			t.Errorf("%+v", changes)
 		}
 	})
 }

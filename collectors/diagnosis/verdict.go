@@ -6,6 +6,24 @@
 // verdict of facts, without a clock, without I/O, so that the same facts give the same
 // verdict years later; evidence keeps facts and verdict so that any edit is found.
 //
+// # What is contacted
+//
+// The targets of [Config] (anchors, resolvers, NTP servers, pages), the box's own
+// gateway and resolvers, whoever answers on the way to the first anchor, and the
+// uplink's servers; by broadcast on the box's own network, DHCP servers are asked for an
+// offer that is not taken, and the box's own address is probed for. Nothing else is:
+// gate.go refuses it. This is apart from the contract of package scope, which is about
+// the customer's devices. A site of `internet: none` asks nothing outside but the
+// uplink's servers, one of `limited` those and NTP servers.
+//
+// # What it may not see
+//
+// Without CAP_NET_RAW, as the daemon's unit has none, nobody is asked by ARP or DHCP:
+// duplicate addresses and rogue DHCP servers are unknown then, and a gateway that does
+// not answer echo requests is known to be gone only when the kernel says so. `siteprobe
+// diagnose` by root sees all. Light looks do not see blocked resolvers, large packets,
+// the clock and pages; those are found by surveys.
+//
 // # Whose it is
 //
 // A verdict names an owner: who has to act. That is not a matter of technology but of

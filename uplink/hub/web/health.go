@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 	"github.com/siteprobe/siteprobe/uplink/hub"
 )
 
@@ -76,8 +77,8 @@ func (w *Web) problems(h *health, x *hub.SiteInfo) {
 	if st == nil {
 		return
 	}
-	if st.Verdict != nil && *st.Verdict != "" {
-		add(warn, words(*st.Verdict), "the box's verdict")
+	if st.Verdict != nil && *st.Verdict != "" && *st.Verdict != string(diagnosis.OK) {
+		add(warn, words(*st.Verdict), "the box's verdict about its line")
 	}
 	for i, x := range st.Incidents {
 		if i == 5 {

@@ -212,7 +212,7 @@ func resultWord(s string) word {
 		return word{"ok", good}
 	case "partial", "skipped":
 		return word{s, warn}
-	case "failed":
+	case "failed", "down":
 		return word{s, bad}
 	}
 	return word{words(s), mute}
@@ -238,6 +238,9 @@ func (w *Web) eventRows(ctx context.Context, s wire.Site) ([]eventRow, error) {
 		sev := []tone{mute, warn, bad}[min(int(e.Severity), 2)]
 		var labels []string
 		for _, l := range e.Labels {
+			if e.Apart() {
+				break // what counts of them is told above, and in the text
+			}
 			if l.Name == "device" && "device/"+l.Value == e.Source || times > 1 && (l.Name == store.LabelCount || l.Name == store.LabelFirst) {
 				continue // it is said already
 			}
