@@ -323,7 +323,7 @@ func (l *incidentList) show(w io.Writer, id string) error {
 	case len(found) == 0:
 		return &exit{badNews, fmt.Errorf("there is no incident %q since %s", collectors.Printable(id), l.since)}
 	case len(found) > 1:
-		return &exit{usage, fmt.Errorf("%d incidents begin with %q; the newest is %s", len(found), collectors.Printable(id), found[0].ID)}
+		return &exit{usage, fmt.Errorf("%d incidents begin with %q; the newest is %s", len(found), collectors.Printable(id), collectors.Printable(found[0].ID))}
 	}
 	x := found[0]
 	if l.json {

@@ -195,7 +195,7 @@ func sayTo(ctx context.Context, path, what, kind string, body []byte) (string, e
 		return "", &exit{unknown, err}
 	}
 	if code != 200 {
-		return "", &exit{usage, errors.New(strings.TrimSpace(collectors.Printable(string(raw))))}
+		return "", &exit{usage, errors.New(collectors.Printable(strings.TrimSpace(string(raw))))}
 	}
 	var answer struct {
 		ID string `json:"id"`

@@ -237,8 +237,8 @@ func (d *appliance) reload(wg *sync.WaitGroup, stopSending context.CancelFunc) c
 		return stopSending
 	}
 	if site.Info.ID != d.site.Info.ID || site.Info.Tenant != d.site.Info.Tenant || !reflect.DeepEqual(site.Buffer, d.site.Buffer) || !reflect.DeepEqual(site.Clock, d.site.Clock) ||
-		!reflect.DeepEqual(site.Metrics, d.site.Metrics) || !reflect.DeepEqual(site.Limits, d.site.Limits) {
-		d.log.Error("site.id, site.tenant, clock, buffer, metrics and limits change with a restart only; the site file before stays in force")
+		!reflect.DeepEqual(site.Metrics, d.site.Metrics) || site.Info.Timezone != d.site.Info.Timezone || !reflect.DeepEqual(site.Limits, d.site.Limits) {
+		d.log.Error("site.id, site.tenant, site.timezone, clock, buffer, metrics and limits change with a restart only; the site file before stays in force")
 		return stopSending
 	}
 	if err := d.schedule(site); err != nil {

@@ -162,7 +162,7 @@ func TestServiceLevels(t *testing.T) {
 	// The clock of the first days is corrected by two hours: else the line would have
 	// been down from 7 to 7:30. Saturday does not count.
 	if line.Seconds["agreed"] != days || line.Down["isp"] != 1800 || line.Seconds["unmeasured"] != 31*60 || line.Seconds["not_running"] != 1800 || len(line.Outages) != 1 ||
-		!line.Outages[0].From.Equal(time.Date(2025, 11, 3, 8, 0, 0, 0, time.UTC)) || line.Verdict != "met" || line.Resolution != 60 {
+		!line.Outages[0].From.Equal(time.Date(2025, 11, 3, 8, 0, 0, 0, time.UTC)) || line.Verdict != "met" || line.Resolution != 30 {
 		t.Errorf("%+v", line)
 	}
 	if web.Seconds["excluded"] != 3600 || web.Seconds["agreed"] != days-3600 || web.Down["msp"] != 1200 || web.Verdict != "missed" || web.Resolution != 300 {

@@ -14,6 +14,7 @@ import (
 	"github.com/siteprobe/siteprobe/collectors/check"
 	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 	"github.com/siteprobe/siteprobe/collectors/discovery"
+	"github.com/siteprobe/siteprobe/collectors/heartbeat"
 	"github.com/siteprobe/siteprobe/collectors/incident"
 	"github.com/siteprobe/siteprobe/collectors/schedule"
 	"github.com/siteprobe/siteprobe/collectors/snmp"
@@ -71,7 +72,7 @@ func watched(file, site *config.Site, book discovery.Book) (p incident.Plan) {
 		p.Sources = append(p.Sources, w)
 	}
 	for _, j := range site.Heartbeats.Jobs {
-		w := incident.Watched{Source: j.Source(), Name: j.Name, Kind: incident.KindHeartbeat, Owner: diagnosis.Customer, Severity: collectors.Error, Interval: site.Defaults.Interval}
+		w := incident.Watched{Source: j.Source(), Name: j.Name, Kind: incident.KindHeartbeat, Owner: diagnosis.Customer, Severity: collectors.Error, Interval: heartbeat.Interval}
 		if d, ok := site.Device(j.Device); ok {
 			w.Host, w.Owner = "device/"+d.Name, ownerOf(d.Owner)
 		}

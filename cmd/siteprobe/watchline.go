@@ -59,6 +59,7 @@ func (d *appliance) current() *config.Site {
 func (w *lineWatch) apply(site *config.Site) {
 	was := w.stop()
 	if site.Diagnosis.Heartbeat == 0 {
+		w.d.engine.Unlooked()
 		return
 	}
 	d := w.d

@@ -17,8 +17,10 @@ import (
 )
 
 // Evidence is a file of lines, each a [part]: what was looked at, signed by the box and
-// chained to the line before. A byte that is changed anywhere is found, and the judge
-// gives the same verdict of the same facts.
+// chained to the line before. A byte that is changed anywhere is found, a line that is
+// taken out of the middle, and a record that somebody else than the box took out of its
+// line; the judge gives the same verdict of the same facts. Lines cut off the end leave
+// evidence that does not say that the outage is over.
 
 // Kinds of parts.
 const (
@@ -36,12 +38,13 @@ const (
 // part is one line.
 type part struct {
 	Seq     int             `json:"seq"`
-	Key     string          `json:"key,omitempty"`    // of the first: the public key, base64
-	Prev    string          `json:"prev"`             // the hash of the line before; of the first: of its key
-	Content string          `json:"content"`          // SHA-256 of what follows under "record"
-	Hash    string          `json:"hash"`             // SHA-256 of seq, prev and content
-	Sig     string          `json:"sig"`              // of the hash, base64
-	Record  json.RawMessage `json:"record,omitempty"` // absent: it was thinned out, for want of room
+	Key     string          `json:"key,omitempty"`     // of the first: the public key, base64
+	Prev    string          `json:"prev"`              // the hash of the line before; of the first: of its key
+	Content string          `json:"content"`           // SHA-256 of what follows under "record"
+	Hash    string          `json:"hash"`              // SHA-256 of seq, prev and content
+	Sig     string          `json:"sig"`               // of the hash, base64
+	Record  json.RawMessage `json:"record,omitempty"`  // absent: it was thinned out, for want of room
+	Thinned string          `json:"thinned,omitempty"` // and then the box's signature of that it was: nobody else can take a record out
 }
 
 // Record is what a part says.
@@ -83,6 +86,25 @@ func seal(seq int, prev string, content []byte, signer crypto.Signer) (part, err
 	}
 	p.Sig = base64.StdEncoding.EncodeToString(sig)
 	return p, nil
+}
+
+// thin takes a part's record out, and signs that the box did.
+func (p *part) thin(signer crypto.Signer) error {
+	if p.Record == nil {
+		return nil
+	}
+	sig, err := signer.Sign(rand.Reader, p.gone(), crypto.Hash(0))
+	if err != nil {
+		return fmt.Errorf("signing evidence: %w", err)
+	}
+	p.Record, p.Thinned = nil, base64.StdEncoding.EncodeToString(sig)
+	return nil
+}
+
+// gone is what is signed of a record that was taken out.
+func (p *part) gone() []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "siteprobe evidence 1 thinned %s", p.Hash))
+	return sum[:]
 }
 
 // genesis is what the first line is chained to.
@@ -171,9 +193,15 @@ func (c *Checked) line(i int, line []byte, prev string, key *ed25519.PublicKey) 
 	case err != nil || !ed25519.Verify(*key, p.sum(), sig):
 		return p, errors.New("its signature is wrong: it was changed, or another box wrote it")
 	case p.Record == nil:
+		sig, err := base64.StdEncoding.DecodeString(p.Thinned)
+		if err != nil || !ed25519.Verify(*key, p.gone(), sig) {
+			return p, errors.New("its record was taken out, and not by the box")
+		}
 		c.Thinned++
 		c.Complete = false
 		return p, nil
+	case p.Thinned != "":
+		return p, errors.New("it says that its record was taken out: it was changed")
 	}
 	if sum := sha256.Sum256(p.Record); hex.EncodeToString(sum[:]) != p.Content {
 		return p, errors.New("its record is not the one that was signed: it was changed")

@@ -1,7 +1,9 @@
 package diagnosis
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +118,21 @@ func TestEvidenceIsThinned(t *testing.T) {
 	}
 	if c.Parts != 64 || c.Thinned == 0 || c.Replayed < 10 || !c.Complete || c.Verdicts[0].Code != AccessDown {
 		t.Errorf("%+v", c)
+	}
+	// Nobody else can take a record out, nor say that the box did.
+	for _, mark := range []string{"", "AAAA"} {
+		lines := bytes.SplitAfter(b, []byte("\n"))
+		var p part
+		if err := json.Unmarshal(lines[len(lines)-3], &p); err != nil || p.Record == nil {
+			t.Fatal(err)
+		}
+		p.Record, p.Thinned = nil, mark
+		if lines[len(lines)-3], err = p.line(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Verify(bytes.Join(lines, nil), key); err == nil {
+			t.Error("a record that somebody took out is not missed")
+		}
 	}
 	b = outage(t, r, 1500) // lines alone would be more than that
 	if len(b) > MaxEvidence {

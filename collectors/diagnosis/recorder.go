@@ -173,20 +173,24 @@ func unescaped(b []byte) []byte {
 // and shows that something was there.
 func (r *Recorder) thin() {
 	keep := min(maxLooks+2, len(r.parts)/2)
+	var errs []error
 	for i := keep; r.total() > MaxEvidence && i < len(r.parts)-2; i++ {
-		r.parts[i].Record = nil
+		errs = append(errs, r.parts[i].thin(r.opt.Signer))
 	}
 	for i := 1; r.total() > MaxEvidence && i < len(r.parts)-1; i++ {
-		r.parts[i].Record = nil
+		errs = append(errs, r.parts[i].thin(r.opt.Signer))
 	}
 	if n := len(r.parts); r.total() > MaxEvidence && n > 1 { // lines alone fill it
-		r.parts[0].Record = nil
+		errs = append(errs, r.parts[0].thin(r.opt.Signer))
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.opt.Log.Error("thinning evidence", "error", err)
 	}
 }
 
 func (r *Recorder) total() (n int) {
 	for i := range r.parts {
-		n += len(r.parts[i].Record) + 500 // more than what is around it
+		n += len(r.parts[i].Record) + 600 // more than what is around it
 	}
 	return n
 }

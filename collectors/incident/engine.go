@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -73,6 +74,9 @@ func NewEngine(o Options) *Engine {
 			o.Log.Warn("what was open", "error", err)
 		}
 		e.fold.Restore(e.kept.Incidents)
+		for _, w := range e.kept.Told {
+			e.said[w.ID] = w
+		}
 	}
 	return e
 }
@@ -125,6 +129,15 @@ func (e *Engine) Link(up bool, at collectors.Stamp) {
 	e.fold.Link(up, at)
 }
 
+// Unlooked says that nobody looks at the line any more: what was said of it holds no
+// longer.
+func (e *Engine) Unlooked() {
+	now := e.opt.Clock.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fold.Unlooked(now)
+}
+
 // Run lets time pass until ctx is done.
 func (e *Engine) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
@@ -171,6 +184,7 @@ func (e *Engine) step(now collectors.Stamp) {
 		events, e.first = append(events, plain(StartedEvent, "siteprobe runs.")), false
 	}
 	for _, x := range e.windows(now) {
+		e.fresh = true
 		events = append(events, func(collectors.Stamp) collectors.Event { return x })
 	}
 	e.fold.Tick(now)
@@ -223,6 +237,7 @@ func (e *Engine) keep(now collectors.Stamp) error {
 	k := e.kept
 	k.Incidents, k.Boot, k.Saved, k.Wall = e.fold.Open(), e.opt.Clock.Boot(), now, e.wall(now)
 	k.Silences, k.Windows = slices.Clone(k.Silences), slices.Clone(k.Windows)
+	k.Told = slices.SortedFunc(maps.Values(e.said), func(a, b Window) int { return strings.Compare(a.ID, b.ID) })
 	e.mu.Unlock()
 	return k.write(e.path)
 }
@@ -242,6 +257,9 @@ func (e *Engine) windows(now collectors.Stamp) (out []collectors.Event) {
 	was := e.said
 	e.said = map[string]Window{}
 	for _, w := range e.all(t) {
+		if _, twice := e.said[w.ID]; twice {
+			continue // the site file was checked; what is told is bounded all the same
+		}
 		e.said[w.ID] = w
 		if before, ok := was[w.ID]; !ok || !before.End.Equal(w.End) || !slices.Equal(before.Scope, w.Scope) || !before.Approved.Equal(w.Approved) {
 			full := w

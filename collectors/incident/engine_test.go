@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/siteprobe/siteprobe/collectors"
+	"github.com/siteprobe/siteprobe/collectors/diagnosis"
 )
 
 // testClock is a clock that is set by hand.
@@ -348,4 +349,50 @@ func BenchmarkObserve(b *testing.B) {
 		f.Observe(&batch)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(series)), "ns/reading")
+}
+
+// TestWindowGoneOverRestart: a window that is taken out of the site file while the
+// daemon does not run is called off when it runs again; one that stays is told once.
+func TestWindowGoneOverRestart(t *testing.T) {
+	r := newRig(t)
+	day := r.e.time(r.clock.now).Add(2 * time.Hour).UTC()
+	plan := Maintenance{Name: "patch day", Devices: []string{All}, Start: day.Format(time.RFC3339), Duration: time.Hour, Approved: day.Add(-24 * time.Hour).Format(time.RFC3339)}
+	r.e.Apply(Plan{}, []Maintenance{plan, plan}) // twice is once
+	r.pass(5*minute, true)
+	if n := len(r.events(WindowEvent)); n != 1 {
+		t.Fatalf("%d events of a window: %+v", n, r.events(WindowEvent))
+	}
+	for _, still := range []bool{true, false} {
+		if err := r.e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		if still {
+			r.e.Apply(Plan{}, []Maintenance{plan})
+		}
+		r.pass(5*minute, true)
+	}
+	told := r.events(WindowEvent)
+	if len(told) != 2 {
+		t.Fatalf("%d events of a window, want the first and that it is called off", len(told))
+	}
+	if w, _ := WindowOf(&told[1]); w.End.After(w.Start) {
+		t.Errorf("it is not called off: %+v", w)
+	}
+}
+
+// TestUnlooked: where nobody looks at the line any more, what was said of it ends.
+func TestUnlooked(t *testing.T) {
+	s := newSite(t, behindCore(3)...)
+	s.run(20 * minute)
+	s.f.Verdict(diagnosis.Verdict{Code: diagnosis.GatewayDown, Owner: diagnosis.Customer}, s.now, "", s.now)
+	s.run(25 * minute)
+	s.f.Unlooked(s.now)
+	s.run(60 * minute)
+	if e := s.last[Line]; e.State != Unknown || s.count(Open) != 1 || s.count(Close) != 1 {
+		t.Errorf("%+v\n%s", e, s.show())
+	}
+	if e := s.last["device/core"]; e.State != Up {
+		t.Errorf("devices stay hidden: %+v", e)
+	}
 }

@@ -175,6 +175,20 @@ func (f *Fold) Verdict(v diagnosis.Verdict, first collectors.Stamp, proof string
 	f.settleAll()
 }
 
+// Unlooked forgets the verdict: nobody looks at the line any more.
+func (f *Fold) Unlooked(now collectors.Stamp) {
+	f.advance(now)
+	f.verdict = diagnosis.Verdict{}
+	s := f.sources[Line]
+	if s.state != Unknown {
+		f.edge(s, Unknown, f.now, WhyNotCollected, "")
+	}
+	if s.own != nil && s.own.over == 0 {
+		s.own.over = f.now
+	}
+	f.settleAll()
+}
+
 // Observe takes a batch. It looks at no more than it needs.
 func (f *Fold) Observe(b *collectors.Batch) {
 	x, ok := f.feeds[b.Source]

@@ -44,7 +44,7 @@
 // # As events
 //
 // Incidents and edges are kept and sent as events of the source [Source], with the labels that
-// [Change.Events] and [Edge.Event] write and [ChangeOf] and [EdgeOf] read. Whoever reads
+// [Change.Event] and [Edge.Event] write and [ChangeOf] and [EdgeOf] read. Whoever reads
 // the events in order has everything: an incident's latest change says all of it.
 //
 // Times within the box are stamps of its boot clock. An event says of what came before

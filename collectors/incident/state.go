@@ -27,6 +27,7 @@ type kept struct {
 	Incidents []Incident       `json:"incidents"`
 	Silences  []Silence        `json:"silences"`
 	Windows   []Window         `json:"windows"` // said at the box
+	Told      []Window         `json:"told"`    // that there is an event of: one that is gone after a restart is called off
 }
 
 // readState reads what was kept. Where the box was started anew since, stamps are moved
@@ -79,4 +80,5 @@ func (k *kept) write(path string) error {
 func (k *kept) tidy(now time.Time) {
 	k.Silences = slices.DeleteFunc(k.Silences, func(s Silence) bool { return !s.Until.After(now) })
 	k.Windows = slices.DeleteFunc(k.Windows, func(w Window) bool { return !w.End.After(now) })
+	k.Told = slices.DeleteFunc(k.Told, func(w Window) bool { return !w.End.After(now) })
 }

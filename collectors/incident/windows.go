@@ -183,7 +183,7 @@ func ScopeOf(devices []string) (out []string) {
 		if d == All {
 			return nil
 		}
-		if !strings.Contains(d, "/") && d != Line {
+		if !strings.ContainsAny(d, "/@") && d != Line { // an @ is in the ID of an incident
 			d = "device/" + d
 		}
 		out = append(out, d)

@@ -66,7 +66,7 @@ func (p *parsing) check(s *Site) {
 	p.agreements(s, devices, checks)
 	p.heartbeats(s, devices)
 	p.notices(s)
-	p.incidents(s, devices)
+	p.incidents(s, devices, checks)
 	p.inScope(s, devices, checks)
 	p.loops(s, devices)
 	p.twins(s, devices)

@@ -41,7 +41,7 @@ var (
 )
 
 const (
-	ourElements   = "html head meta title link body header a img nav ol li span p time strong main h1 h2 small footer div form label input button table thead tbody tr th td section dl dt dd svg g path text rect circle code"
+	ourElements   = "html head meta title link body header a img nav ol li span p time strong main h1 h2 small footer div form label input select option button table thead tbody tr th td section dl dt dd svg g path text rect circle code"
 	ourAttributes = "lang charset name content http-equiv rel href class src width height alt aria-label aria-current datetime title action method role type value maxlength placeholder autocomplete scope data-label tabindex viewBox d x y dx dy cx cy r text-anchor"
 )
 

@@ -78,7 +78,7 @@ type incidentJSON struct {
 	Affected int      `json:"affected"`
 	Sources  []string `json:"sources"` // the first of those affected
 	Runbook  string   `json:"runbook,omitempty"`
-	Evidence string   `json:"evidence,omitempty"` // SHA-256
+	Evidence string   `json:"evidence,omitempty"` // the name of its file on the box
 	Silenced string   `json:"silenced,omitempty"`
 	Since    string   `json:"since"`  // RFC 3339: the first evidence
 	Opened   string   `json:"opened"` // when the box knew
