@@ -154,11 +154,30 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 	engineErr := engine.Close()
 	d.notices.close()
 	flushErr := buf.Flush()
+	d.lastWord()
 	stopSending()
 	senders.Wait()
 	stopServing()
 	others.Wait()
 	return errors.Join(schedErr, socketsErr, engineErr, flushErr, buf.Close())
+}
+
+// lastWords is how long a stop waits for what was committed last to be stored.
+const lastWords = 2 * time.Second
+
+// lastWord lets the sender hand over what was committed last, where there is a line and
+// little waits: so the hub knows that the box was stopped, and did not vanish.
+func (d *appliance) lastWord() {
+	d.mu.Lock()
+	s := d.sender
+	d.mu.Unlock()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(lastWords); s != nil && s.State().State == uplink.StateConnected && time.Now().Before(until); <-tick.C {
+		if st, err := d.buf.Stats(); err != nil || st.Pending.Bytes == 0 {
+			return
+		}
+	}
 }
 
 // appliance is what a running daemon is made of.
