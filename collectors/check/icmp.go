@@ -143,21 +143,29 @@ func (s *series) receive(ctx context.Context, until time.Time, i int, last bool)
 				until, gap = earlier(until, time.Now().Add(pingGap)), true
 			}
 		}
-		if err := s.conn.SetReadDeadline(until); err != nil {
-			return fmt.Errorf("setting a deadline: %w", err)
+		if done, err := s.next(ctx, until); done || err != nil {
+			return err
 		}
-		if ctx.Err() != nil { // after the deadline was set, which may have undone that of ctx
-			return nil
-		}
-		e, err := s.conn.Receive()
-		switch {
-		case isDeadline(err):
-			return nil
-		case err != nil:
-			return fmt.Errorf("waiting for a reply: %w", err)
-		}
-		s.take(e)
 	}
+}
+
+// next waits for one reply and takes it; done tells that the time is over.
+func (s *series) next(ctx context.Context, until time.Time) (done bool, err error) {
+	if err := s.conn.SetReadDeadline(until); err != nil {
+		return false, fmt.Errorf("setting a deadline: %w", err)
+	}
+	if ctx.Err() != nil { // after the deadline was set, which may have undone that of ctx
+		return true, nil
+	}
+	e, err := s.conn.Receive()
+	switch {
+	case isDeadline(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("waiting for a reply: %w", err)
+	}
+	s.take(e)
+	return false, nil
 }
 
 // take counts a reply if it is one to us: from the very address that was asked,

@@ -147,20 +147,9 @@ func train(ctx context.Context, conn echoConn, to netip.Addr, count int, gap tim
 // listen takes replies until the time is over or, after the last request, all have come.
 func (s *series) listen(ctx context.Context, until time.Time, last bool) error {
 	for !last || s.pong.received < s.pong.sent {
-		if err := s.conn.SetReadDeadline(until); err != nil {
-			return fmt.Errorf("setting a deadline: %w", err)
+		if done, err := s.next(ctx, until); done || err != nil {
+			return err
 		}
-		if ctx.Err() != nil { // after the deadline was set, which may have undone that of ctx
-			return nil
-		}
-		e, err := s.conn.Receive()
-		switch {
-		case isDeadline(err):
-			return nil
-		case err != nil:
-			return fmt.Errorf("waiting for a reply: %w", err)
-		}
-		s.take(e)
 	}
 	return nil
 }
