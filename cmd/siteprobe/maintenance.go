@@ -164,7 +164,7 @@ func silenceCommand(path *string) *cobra.Command {
 			}
 			id, err := sayTo(c.Context(), *path, "/silences", "application/json", raw)
 			if err == nil {
-				fmt.Fprintln(c.OutOrStdout(), id)
+				fmt.Fprintf(c.OutOrStdout(), "%s: notices about %s are held back for %v\n", collectors.Printable(id), scopeWords(s.Scope), lasts)
 			}
 			return err
 		},
